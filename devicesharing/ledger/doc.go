@@ -1,0 +1,2 @@
+// Package ledger owns who has which part of which card, in the whole process.
+package ledger

@@ -1,0 +1,81 @@
+// Package request reads what a pod asks of shared cards, in every dialect users write, into one form
+// that names containers. It owns the resource names and the selector annotations. It does not know
+// what cards exist: it refuses what no card could ever mean, and leaves the rest to package fit.
+package request
+
+import "github.com/basalt-gpu/basalt/devicesharing/device"
+
+// Kind says when a container runs beside the others of its pod.
+type Kind int
+
+const (
+	// App containers run together, after all init containers.
+	App Kind = iota
+	// Init containers run one after the other and end before the next starts.
+	Init
+	// Sidecar is an init container with restartPolicy Always: it runs beside all that follow it.
+	Sidecar
+)
+
+// String returns the word users know the kind by.
+func (k Kind) String() string {
+	switch k {
+	case Init:
+		return "init container"
+	case Sidecar:
+		return "sidecar"
+	default:
+		return "container"
+	}
+}
+
+// PriorityUnset is the priority of a container that names none.
+const PriorityUnset = -1
+
+// Container is what one container asks. All amounts are per card.
+type Container struct {
+	Name string
+	Kind Kind
+	// Count is the number of distinct cards.
+	Count int
+	// Memory is zero when Percent decides.
+	Memory device.MiB
+	// Percent of a card's memory, 1 to 100; zero when Memory is set.
+	Percent int
+	// Cores of zero means: as much as is idle, without a promise.
+	Cores    device.CorePercent
+	Priority int
+}
+
+// MemoryOn returns what the container takes of a card with the given memory.
+func (c *Container) MemoryOn(card device.MiB) device.MiB {
+	if c.Memory > 0 {
+		return c.Memory
+	}
+	return card.Percent(c.Percent)
+}
+
+// Selector narrows down the cards a pod may get. Empty lists allow every card.
+type Selector struct {
+	UseUUIDs, NoUseUUIDs []string
+	// UseTypes and NoUseTypes are upper-case parts of model names.
+	UseTypes, NoUseTypes []string
+	// Mode is empty, one mode, or a comma list of modes.
+	Mode device.Mode
+}
+
+// Empty reports whether the selector allows every card.
+func (s *Selector) Empty() bool {
+	return len(s.UseUUIDs) == 0 && len(s.NoUseUUIDs) == 0 && len(s.UseTypes) == 0 &&
+		len(s.NoUseTypes) == 0 && s.Mode == ""
+}
+
+// Pod is what a pod asks of shared cards.
+type Pod struct {
+	// Containers holds only those that ask for cards: init containers and sidecars first, each group in
+	// the order of the pod's spec.
+	Containers []Container
+	Selector   Selector
+	// Policy is how cards are chosen on a node: empty, binpack or spread.
+	Policy string
+}
