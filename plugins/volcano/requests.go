@@ -1,0 +1,74 @@
+package volcano
+
+import (
+	"strings"
+	"sync"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/basalt-gpu/basalt/devicesharing/request"
+)
+
+// parsedRequest is what a pod's spec and annotations ask for. Exactly one of the three holds: no
+// devices (both fields empty), a request, or errors.
+type parsedRequest struct {
+	version string
+	pod     *request.Pod
+	errs    field.ErrorList
+}
+
+func (p *parsedRequest) asks() bool { return p.pod != nil || len(p.errs) > 0 }
+
+// problem is the text of a malformed request, for users.
+func (p *parsedRequest) problem() string {
+	return plain(p.errs.ToAggregate().Error())
+}
+
+// requestTable parses each version of a pod once, not once per node. It keeps what this session and
+// the one before used; pods that are pending for long are not parsed again every second.
+type requestTable struct {
+	options request.Options
+
+	mu       sync.RWMutex
+	now, old map[types.UID]*parsedRequest // guarded by mu; entries are immutable
+}
+
+func newRequestTable(o request.Options) *requestTable {
+	return &requestTable{options: o, now: map[types.UID]*parsedRequest{}}
+}
+
+// turn starts a new session: what was not used in the last one is dropped.
+func (t *requestTable) turn() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.old, t.now = t.now, make(map[types.UID]*parsedRequest, len(t.now))
+}
+
+// of returns the request of pod. It is safe for the parallel predicates.
+func (t *requestTable) of(pod *v1.Pod) *parsedRequest {
+	t.mu.RLock()
+	p := t.now[pod.UID]
+	t.mu.RUnlock()
+	if p != nil && p.version == pod.ResourceVersion {
+		return p
+	}
+	t.mu.RLock()
+	p = t.old[pod.UID]
+	t.mu.RUnlock()
+	if p == nil || p.version != pod.ResourceVersion {
+		parsed, errs := request.Parse(pod, t.options)
+		if len(errs) > 0 {
+			parsed = nil
+		}
+		p = &parsedRequest{version: pod.ResourceVersion, pod: parsed, errs: errs}
+	}
+	t.mu.Lock()
+	t.now[pod.UID] = p
+	t.mu.Unlock()
+	return p
+}
+
+// plain makes text safe for Volcano, which passes messages on as format strings.
+func plain(s string) string { return strings.ReplaceAll(s, "%", " percent") }

@@ -1,0 +1,134 @@
+package volcano
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"volcano.sh/volcano/pkg/scheduler/framework"
+)
+
+// Arguments of the in-tree plugin, as published.
+const (
+	argVGPU                = "deviceshare.VGPUEnable"
+	argPolicy              = "deviceshare.SchedulePolicy"
+	argWeight              = "deviceshare.ScheduleWeight"
+	argNodeLock            = "deviceshare.NodeLockEnable"
+	argGeometriesName      = "deviceshare.KnownGeometriesCMName"
+	argGeometriesNamespace = "deviceshare.KnownGeometriesCMNamespace"
+	argGPUSharing          = "deviceshare.GPUSharingEnable"
+	argGPUNumber           = "deviceshare.GPUNumberEnable"
+	argAscendMindCluster   = "deviceshare.AscendMindClusterVNPUEnable"
+	argAscendHAMi          = "deviceshare.AscendHAMiVNPUEnable"
+)
+
+// defaultWeight makes packing count beside Volcano's other scores, which are of the same range.
+const defaultWeight = 10
+
+// replacements names the way out for each switch of the in-tree plugin that cannot be served: its
+// loss would change placement or isolation, so it stops the start.
+var replacements = map[string]string{
+	argGPUSharing:        "set it to false and ask for volcano.sh/vgpu-number with volcano.sh/vgpu-memory instead of volcano.sh/gpu-memory",
+	argGPUNumber:         "set it to false and ask for volcano.sh/vgpu-number or nvidia.com/gpu instead of volcano.sh/gpu-number",
+	argAscendMindCluster: "set it to false here and keep Volcano's own scheduler for the Ascend nodes",
+	argAscendHAMi:        "set it to false here and keep Volcano's own scheduler for the Ascend nodes",
+}
+
+// meaningless says why an argument that is read changes nothing.
+var meaningless = map[string]string{
+	argNodeLock:            "allocations are written in the Binding, there is no node lock",
+	argGeometriesName:      "MIG geometries come from the node's agent",
+	argGeometriesNamespace: "MIG geometries come from the node's agent",
+}
+
+// settings is what the plugin's arguments say.
+type settings struct {
+	// enabled is false only where the configuration says so.
+	enabled bool
+	// policy chooses nodes and cards, "" for the core's own defaults.
+	policy string
+	// weight multiplies the score of a node, 0 switches scoring off.
+	weight int
+	// notes name arguments that change nothing, sorted.
+	notes []string
+}
+
+// parseSettings reads the arguments under every type they were published in, and names all errors at
+// once.
+func parseSettings(args framework.Arguments) (settings, field.ErrorList) {
+	s := settings{enabled: true, weight: defaultWeight}
+	var errs field.ErrorList
+	for _, key := range sortedKeys(args) {
+		path, value := field.NewPath("arguments").Key(key), args[key]
+		switch key {
+		case argVGPU:
+			if v, err := asBool(value); err != nil {
+				errs = append(errs, field.Invalid(path, value, err.Error()))
+			} else {
+				s.enabled = v
+			}
+		case argPolicy:
+			if v, ok := value.(string); !ok || (v != "" && v != "binpack" && v != "spread") {
+				errs = append(errs, field.NotSupported(path, value, []string{"binpack", "spread"}))
+			} else {
+				s.policy = v
+			}
+		case argWeight:
+			if v, err := asInt(value); err != nil || v < 0 {
+				errs = append(errs, field.Invalid(path, value, "must be an integer of at least 0"))
+			} else {
+				s.weight = v
+			}
+		case argGPUSharing, argGPUNumber, argAscendMindCluster, argAscendHAMi:
+			if v, err := asBool(value); err != nil {
+				errs = append(errs, field.Invalid(path, value, err.Error()))
+			} else if v {
+				errs = append(errs, field.Forbidden(path, "true is not supported: "+replacements[key]))
+			}
+		default:
+			why, known := meaningless[key]
+			if !known {
+				why = "unknown argument"
+			}
+			s.notes = append(s.notes, fmt.Sprintf("%s (%s)", key, why))
+		}
+	}
+	return s, errs
+}
+
+func sortedKeys(args framework.Arguments) []string {
+	keys := make([]string, 0, len(args))
+	for k := range args {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+func asBool(v any) (bool, error) {
+	switch t := v.(type) {
+	case bool:
+		return t, nil
+	case string:
+		if b, err := strconv.ParseBool(strings.TrimSpace(t)); err == nil {
+			return b, nil
+		}
+	}
+	return false, fmt.Errorf("must be true or false")
+}
+
+func asInt(v any) (int, error) {
+	switch t := v.(type) {
+	case int:
+		return t, nil
+	case float64:
+		if t == float64(int(t)) {
+			return int(t), nil
+		}
+	case string:
+		return strconv.Atoi(strings.TrimSpace(t))
+	}
+	return 0, fmt.Errorf("must be an integer")
+}
