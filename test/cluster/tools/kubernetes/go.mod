@@ -199,10 +199,6 @@ replace volcano.sh/apis => volcano.sh/apis v1.14.0
 
 replace cloud.google.com/go => cloud.google.com/go v0.100.2
 
-replace go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc => go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc v1.19.0
-
-replace google.golang.org/grpc => google.golang.org/grpc v1.64.0
-
 replace k8s.io/api => k8s.io/api v0.34.1
 
 replace k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.34.1
