@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -123,25 +125,39 @@ func statusCommand() *cobra.Command {
 			}
 			fmt.Println("cluster of", repo)
 			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+			var reasons []string
 			fmt.Fprintln(w, "COMPONENT\tPID\tREADY\tLOG")
 			for _, name := range layout.Components() {
-				record, err := process.Load(l.Component(name))
-				switch {
-				case err != nil:
-					fmt.Fprintf(w, "%s\t-\tnot started\t\n", name)
-				case !record.Alive():
-					fmt.Fprintf(w, "%s\t-\tended\t%s\n", name, l.Log(name))
-				default:
-					ready := "yes"
-					if err := component.Ready(cmd.Context(), l, name); err != nil {
-						ready = "no: " + err.Error()
-					}
-					fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, record.PID, ready, l.Log(name))
+				pid, ready, reason := componentStatus(cmd.Context(), l, name)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, pid, ready, l.Log(name))
+				if reason != nil {
+					reasons = append(reasons, reason.Error())
 				}
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return fmt.Errorf("print status: %w", err)
+			}
+			for _, reason := range reasons {
+				fmt.Println(reason)
+			}
+			return nil
 		},
 	}
+}
+
+func componentStatus(ctx context.Context, l layout.Layout, name string) (pid, ready string, reason error) {
+	record, err := process.Load(l.Component(name))
+	if err != nil {
+		return "-", "not started", nil
+	}
+	if !record.Alive() {
+		return "-", "ended", nil
+	}
+	pid = strconv.Itoa(record.PID)
+	if err := component.Ready(ctx, l, name); err != nil {
+		return pid, "no", err
+	}
+	return pid, "yes", nil
 }
 
 func kubectlCommand() *cobra.Command {

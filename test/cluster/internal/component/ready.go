@@ -45,6 +45,10 @@ func Ready(ctx context.Context, l layout.Layout, name string) error {
 	case layout.Containerd:
 		return accepts(ctx, l.ContainerdSocket())
 	case layout.Kubelet:
+		// The node object stays ready for a while after its kubelet died: ask the kubelet first.
+		if err := get(ctx, "http://127.0.0.1:10248/healthz"); err != nil {
+			return err
+		}
 		return nodeReady(ctx, l)
 	case layout.DevicePlugin:
 		return get(ctx, "http://"+layout.AgentProbe+"/readyz")

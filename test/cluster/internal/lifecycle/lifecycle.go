@@ -9,6 +9,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,9 @@ import (
 	"github.com/basalt-gpu/basalt/test/cluster/internal/layout"
 	"github.com/basalt-gpu/basalt/test/cluster/internal/process"
 )
+
+// errLeftOut is the result of a step that does nothing, for a reason that is no failure.
+var errLeftOut = errors.New("left out")
 
 // Options of a run.
 type Options struct {
@@ -81,7 +85,12 @@ func (r *Runner) Up(ctx context.Context) error {
 		{"basalt-device-plugin", r.devicePlugin},
 	} {
 		began := time.Now()
-		if err := step.do(ctx); err != nil {
+		err := step.do(ctx)
+		if errors.Is(err, errLeftOut) {
+			r.say("%s: %v", step.name, err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 		r.say("%s (%s)", step.name, time.Since(began).Round(10*time.Millisecond))
@@ -147,7 +156,7 @@ func (r *Runner) checkKubeletDir() error {
 func (r *Runner) component(name string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if slices.Contains(r.Without, name) {
-			return nil
+			return fmt.Errorf("%w, as asked", errLeftOut)
 		}
 		spec := component.Spec(r.Layout, r.tools, name)
 		path := r.Layout.Component(name)
@@ -167,19 +176,17 @@ func (r *Runner) component(name string) func(context.Context) error {
 	}
 }
 
-// optional says whether a component of ours can start, and tells why when it cannot.
-func (r *Runner) optional(name string, files ...string) bool {
+// built says whether a component of ours can start: it is wanted, and its files are there.
+func (r *Runner) built(name string, files ...string) error {
 	if slices.Contains(r.Without, name) {
-		r.say("%s is left out as asked", name)
-		return false
+		return fmt.Errorf("%w, as asked", errLeftOut)
 	}
 	for _, file := range files {
 		if _, err := os.Stat(filepath.Join(r.Repo, file)); err != nil {
-			r.say("%s is left out: %s is not built (make build fakegpu)", name, file)
-			return false
+			return fmt.Errorf("%w, because %s is not built (make build fakegpu)", errLeftOut, file)
 		}
 	}
-	return true
+	return nil
 }
 
 // Tail returns the last lines of a log file.

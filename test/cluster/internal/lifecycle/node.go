@@ -29,8 +29,8 @@ const (
 
 // scheduler starts our scheduler from the clone's build folder.
 func (r *Runner) scheduler(ctx context.Context) error {
-	if !r.optional(layout.Scheduler, schedulerBinary) {
-		return nil
+	if err := r.built(layout.Scheduler, schedulerBinary); err != nil {
+		return err
 	}
 	if err := r.install(schedulerBinary, filepath.Join(r.Layout.Bin(), layout.Scheduler)); err != nil {
 		return err
@@ -147,8 +147,8 @@ func (r *Runner) importImage(ctx context.Context, reference string, img v1.Image
 
 // devicePlugin starts our node agent with the fake driver, under a token bound to this node.
 func (r *Runner) devicePlugin(ctx context.Context) error {
-	if !r.optional(layout.DevicePlugin, devicePluginBinary, limiterLibrary, fakeDriver+"/lib/libnvidia-ml.so.1") {
-		return nil
+	if err := r.built(layout.DevicePlugin, devicePluginBinary, limiterLibrary, fakeDriver+"/lib/libnvidia-ml.so.1"); err != nil {
+		return err
 	}
 	if err := r.install(devicePluginBinary, filepath.Join(r.Layout.Bin(), layout.DevicePlugin)); err != nil {
 		return err

@@ -111,7 +111,7 @@ func KubeletConfig(l layout.Layout) ([]byte, error) {
 		HealthzPort:              ptr.To[int32](10248),
 		// Nobody answers there; without an address the kubelet warns about every pod.
 		ClusterDNS: []string{layout.ServiceDNS},
-		MaxPods:                  250,
+		MaxPods:    250,
 		EvictionHard: map[string]string{
 			"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
 		},

@@ -144,7 +144,7 @@ func TestCurrentNoticesWhatChanged(t *testing.T) {
 		"other environment":         {change: func(_ *Record, s *Spec) { s.Env = []string{"A=b"} }},
 		"it runs with extras":       {change: func(r *Record, _ *Spec) { r.Extra = []string{"--z"} }},
 		"the configuration differs": {change: func(*Record, *Spec) { write(config, "two") }},
-		"an input is gone":        {change: func(_ *Record, s *Spec) { s.Inputs = []string{filepath.Join(dir, "none")} }},
+		"an input is gone":          {change: func(_ *Record, s *Spec) { s.Inputs = []string{filepath.Join(dir, "none")} }},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
