@@ -1,5 +1,9 @@
-// Package fit judges whether a request fits on the cards of one node, and chooses them.
 package fit
+
+import (
+	"fmt"
+	"strings"
+)
 
 // Code is the kind of a verdict.
 type Code int
@@ -13,24 +17,110 @@ const (
 	Never
 )
 
-// Verdict says whether a request fits, and if not, why and by how much. The numbers are of the one
-// resource that the reason names, on the best card of those that may serve the container.
+// String returns the word for the code.
+func (c Code) String() string {
+	switch c {
+	case Fits:
+		return "fits"
+	case NotNow:
+		return "not now"
+	default:
+		return "never"
+	}
+}
+
+// Verdict says whether a request fits, and if not, why and by how much. The amounts are of the one
+// resource that the reason names, on the best card that may serve the container: with a Count of n,
+// on the n-th best.
 type Verdict struct {
 	Code   Code
 	Reason Reason
 	// Container is the container that does not fit.
 	Container string
-	// Detail is the UUID, type or mode that the reason is about.
+	// Detail is the UUID, type, mode or node that the reason is about.
 	Detail string
 	// Requested is per card, in the unit of the resource.
 	Requested, Used, Capacity uint64
-	// Count is how many cards the container asks, Cards how many were looked at, Matching how many of
-	// them meet the reason's condition.
+	// Count is how many cards the container asks, Cards how many the node has, Matching how many of
+	// them meet the condition that the reason names.
 	Count, Cards, Matching int
 }
 
 // OK reports whether the request fits.
 func (v Verdict) OK() bool { return v.Code == Fits }
 
-// String returns a sentence for users; empty when the request fits.
-func (v Verdict) String() string { return string(v.Reason) }
+// Free returns how much of the resource is free on the card that the verdict is about.
+func (v Verdict) Free() uint64 {
+	return v.Capacity - min(v.Used, v.Capacity)
+}
+
+// Short returns how much of the resource is missing on that card.
+func (v Verdict) Short() uint64 {
+	return v.Requested - min(v.Free(), v.Requested)
+}
+
+// String returns a sentence for users: resource, requested, free, shortfall and unit. It is empty
+// when the request fits.
+func (v Verdict) String() string {
+	switch v.Reason {
+	case "":
+		return ""
+	case ReasonMemory, ReasonCores, ReasonSlots:
+		return v.amounts()
+	case ReasonNoDevices, ReasonNoRequest:
+		return string(v.Reason)
+	case ReasonElsewhere:
+		return fmt.Sprintf("%s: %s", v.Reason, v.Detail)
+	}
+	var s strings.Builder
+	s.WriteString(string(v.Reason))
+	if v.Detail != "" {
+		fmt.Fprintf(&s, " (%s)", v.Detail)
+	}
+	fmt.Fprintf(&s, ": container %s asks %s", v.Container, cards(v.Count))
+	switch v.Reason {
+	case ReasonContainers:
+		fmt.Fprintf(&s, " beside the pod's other containers, the node has %d", v.Cards)
+	case ReasonCount:
+		fmt.Fprintf(&s, ", the node has %d, %d short", v.Cards, v.Count-v.Cards)
+	default:
+		fmt.Fprintf(&s, ", %d of the node's %d can serve it, %d short", v.Matching, v.Cards, max(v.Count-v.Matching, 0))
+	}
+	return s.String()
+}
+
+func (v Verdict) amounts() string {
+	unit, noun := "", "share"
+	switch v.Reason {
+	case ReasonMemory:
+		unit = " MiB"
+	case ReasonCores:
+		unit = " % cores"
+	default:
+		unit = " " + noun
+	}
+	each := "per card"
+	if v.Count > 1 {
+		each = fmt.Sprintf("on each of %d cards", v.Count)
+	}
+	if v.Requested == 0 {
+		return fmt.Sprintf("%s: container %s asks idle cores %s, all %d%s of the best card are sold",
+			v.Reason, v.Container, each, v.Capacity, unit)
+	}
+	have := fmt.Sprintf("best card has %d%s free", v.Free(), unit)
+	if v.Count > 1 {
+		have = fmt.Sprintf("card %d by free amount has %d%s free", v.Count, v.Free(), unit)
+	}
+	if v.Code == Never {
+		have = fmt.Sprintf("largest card has %d%s", v.Capacity, unit)
+	}
+	return fmt.Sprintf("%s: container %s asks %d%s %s, %s, %d%s short",
+		v.Reason, v.Container, v.Requested, unit, each, have, v.Short(), unit)
+}
+
+func cards(n int) string {
+	if n == 1 {
+		return "1 card"
+	}
+	return fmt.Sprintf("%d cards", n)
+}

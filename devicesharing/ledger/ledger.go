@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
+	"unique"
 
 	"github.com/basalt-gpu/basalt/devicesharing/device"
 	"github.com/basalt-gpu/basalt/devicesharing/fit"
@@ -11,6 +13,9 @@ import (
 
 // ErrNotHeld says that a pod has no cards that could be assumed.
 var ErrNotHeld = errors.New("pod holds no devices")
+
+// ErrFuture says that a pod holds cards that others still have.
+var ErrFuture = errors.New("pod holds devices that are not free yet")
 
 // State is how far a pod has come.
 type State string
@@ -27,74 +32,279 @@ const (
 	Releasing State = "releasing"
 )
 
-// PodState is what the API server says of a bound pod.
-type PodState struct {
-	UID, Namespace, Name string
-	Node                 string
-	Allocation           wire.Allocation
-	Request              *request.Pod
-	Releasing            bool
-}
+// evictionSessions is how many session ends an eviction mark survives. The session that evicts is
+// the first; one more gives the deletion time to arrive through the watch. A mark kept for ever would
+// promise the cards of a pod whose eviction the API server refused.
+const evictionSessions = 2
 
 // HoldOptions refine a hold.
 type HoldOptions struct {
+	// Policy orders the cards that fit: binpack or spread; empty spreads.
 	Policy string
 	// Future holds against what remains after evictions and releases.
-	Future          bool
+	Future bool
+	// Namespace and Name are shown in snapshots.
 	Namespace, Name string
 }
 
-// Ledger is the state of all nodes and pods.
-type Ledger struct{}
+// SetNode registers a node or changes its cards. What pods have on it stays.
+func (l *Ledger) SetNode(n device.Node) {
+	s := l.nodeShard(n.Name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node(n.Name).register(n)
+}
 
-// New returns an empty ledger.
-func New() *Ledger { return &Ledger{} }
+// RemoveNode withdraws the cards of a node. What pods have on it stays until they are forgotten.
+func (l *Ledger) RemoveNode(name string) {
+	s := l.nodeShard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.nodes[name]; n != nil {
+		n.unregister()
+		s.prune(n)
+	}
+}
 
-// SetNode registers a node or changes its cards.
-func (l *Ledger) SetNode(n device.Node) {}
+// Fits reports whether the request fits on the node now, beside all that waits for its cards.
+func (l *Ledger) Fits(node string, r *request.Pod) fit.Verdict {
+	return l.check(node, r, fit.Now)
+}
 
-// RemoveNode forgets the cards of a node.
-func (l *Ledger) RemoveNode(name string) {}
+// FitsFuture reports whether the request fits on the node after evictions and releases.
+func (l *Ledger) FitsFuture(node string, r *request.Pod) fit.Verdict {
+	return l.check(node, r, fit.Future)
+}
 
-// Observe records what the API server says of a bound pod.
-func (l *Ledger) Observe(p PodState) {}
+func (l *Ledger) check(node string, r *request.Pod, b fit.Book) fit.Verdict {
+	s := l.nodeShard(node)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.nodes[node]
+	if n == nil {
+		return noDevices()
+	}
+	return n.view.Check(b, r)
+}
 
-// Forget drops a pod in any state.
-func (l *Ledger) Forget(uid string) {}
+func noDevices() fit.Verdict {
+	return fit.Verdict{Code: fit.Never, Reason: fit.ReasonNoDevices}
+}
 
-// Fits reports whether the request fits now.
-func (l *Ledger) Fits(node string, r *request.Pod) fit.Verdict { return fit.Verdict{} }
+// Score returns how much the policy likes the node for the request, 0 to 100; zero when the request
+// fits neither now nor later. An empty policy packs.
+func (l *Ledger) Score(node string, r *request.Pod, policy string) int64 {
+	s := l.nodeShard(node)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.nodes[node]
+	if n == nil {
+		return 0
+	}
+	if v, ok := n.view.Score(fit.Now, r, policy); ok {
+		return v
+	}
+	v, _ := n.view.Score(fit.Future, r, policy)
+	return v
+}
 
-// FitsFuture reports whether the request fits after evictions and releases.
-func (l *Ledger) FitsFuture(node string, r *request.Pod) fit.Verdict { return fit.Verdict{} }
-
-// Score returns how much the policy likes the node for the request, 0 to 100.
-func (l *Ledger) Score(node string, r *request.Pod, policy string) int64 { return 0 }
-
-// Hold takes cards for a pod.
+// Hold takes cards for a pod. A pod that already has cards on the node gets what it has, and loses
+// the mark of an eviction. A hold for the future becomes one for now when asked again without Future,
+// and a hold moves to another node when asked there; both leave the old hold in place when the new one
+// does not fit. What is assumed or bound does not move.
 func (l *Ledger) Hold(uid, node string, r *request.Pod, o HoldOptions) (wire.Allocation, fit.Verdict) {
-	return wire.Allocation{}, fit.Verdict{}
+	p := l.podShard(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[uid]
+	switch {
+	case e == nil:
+		e = &entry{uid: uid, name: o.Name, namespace: unique.Make(o.Namespace)}
+		a, v := l.take(e, node, r, o)
+		if v.OK() {
+			p.entries[uid], p.open[uid] = e, e
+		}
+		return a, v
+	case e.node.name != node && e.state != codeHeld:
+		return wire.Allocation{}, fit.Verdict{Code: fit.NotNow, Reason: fit.ReasonElsewhere, Detail: e.node.name}
+	case e.node.name != node:
+		return l.move(p, e, node, r, o)
+	case e.future && !o.Future:
+		return l.bringForward(e, r, o)
+	}
+	l.mark(p, e, 0)
+	return l.allocation(e), fit.Verdict{}
 }
 
-// Held returns what a pod has.
+// take fills an empty entry with cards of the node.
+func (l *Ledger) take(e *entry, node string, r *request.Pod, o HoldOptions) (wire.Allocation, fit.Verdict) {
+	s := l.nodeShard(node)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.nodes[node]
+	if n == nil {
+		return wire.Allocation{}, noDevices()
+	}
+	var inline [16]fit.Choice
+	book := fit.Now
+	if o.Future {
+		book = fit.Future
+	}
+	choices, v := n.view.Place(book, r, o.Policy, inline[:0])
+	if !v.OK() {
+		return wire.Allocation{}, v
+	}
+	e.node, e.future = n, o.Future
+	e.fill(r, choices)
+	e.node.pods++
+	e.charge()
+	return e.allocation(), v
+}
+
+// move gives a held pod cards on another node instead. Precondition: p.mu is held for writing.
+func (l *Ledger) move(p *podShard, e *entry, node string, r *request.Pod, o HoldOptions) (wire.Allocation, fit.Verdict) {
+	next := &entry{uid: e.uid, name: e.name, namespace: e.namespace}
+	a, v := l.take(next, node, r, o)
+	if v.OK() {
+		l.drop(p, e)
+		p.entries[e.uid], p.open[e.uid] = next, next
+	}
+	return a, v
+}
+
+// bringForward turns a hold for the future into one for now. All of it happens under one lock: between
+// giving up the future hold and taking the new one, nobody may step in.
+func (l *Ledger) bringForward(e *entry, r *request.Pod, o HoldOptions) (wire.Allocation, fit.Verdict) {
+	s := l.nodeShard(e.node.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var inline [16]fit.Choice
+	e.discharge()
+	defer e.charge()
+	choices, v := e.node.view.Place(fit.Now, r, o.Policy, inline[:0])
+	if !v.OK() {
+		return wire.Allocation{}, v
+	}
+	e.clear()
+	e.future = false
+	e.fill(r, choices)
+	return e.allocation(), v
+}
+
+// Held returns what a pod has, in any state.
 func (l *Ledger) Held(uid string) (wire.Allocation, State, bool) {
-	return wire.Allocation{}, "", false
+	p := l.podShard(uid)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	e := p.entries[uid]
+	if e == nil {
+		return wire.Allocation{}, "", false
+	}
+	return l.allocation(e), stateNames[e.state], true
 }
 
-// Release drops what a pod holds, unless it is bound.
-func (l *Ledger) Release(uid string) {}
+// allocation returns what the entry has. Precondition: the pod shard's lock is held.
+func (l *Ledger) allocation(e *entry) wire.Allocation {
+	s := l.nodeShard(e.node.name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return e.allocation()
+}
 
-// Assume promotes a hold.
-func (l *Ledger) Assume(uid string) (wire.Allocation, error) { return wire.Allocation{}, nil }
+// Release drops what a pod holds or is assumed to have. A bound pod keeps its cards: only the API
+// server can say that it is gone.
+func (l *Ledger) Release(uid string) {
+	p := l.podShard(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[uid]; e != nil && e.state <= codeAssumed {
+		l.drop(p, e)
+	}
+}
 
-// Evicting moves a victim's capacity to the future book.
-func (l *Ledger) Evicting(uid string) {}
+// drop forgets an entry. Precondition: p.mu is held for writing.
+func (l *Ledger) drop(p *podShard, e *entry) {
+	s := l.nodeShard(e.node.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(e)
+	delete(p.entries, e.uid)
+	delete(p.open, e.uid)
+}
 
-// Restore undoes Evicting.
-func (l *Ledger) Restore(uid string) {}
+// Assume promotes a hold, so that it outlives the session. It may be repeated, also after the pod was
+// seen bound.
+func (l *Ledger) Assume(uid string) (wire.Allocation, error) {
+	p := l.podShard(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[uid]
+	if e == nil {
+		return wire.Allocation{}, fmt.Errorf("assume pod %s: %w", uid, ErrNotHeld)
+	}
+	if e.future {
+		return wire.Allocation{}, fmt.Errorf("assume pod %s: %w", uid, ErrFuture)
+	}
+	if e.state == codeHeld {
+		e.state = codeAssumed // counts in the same books
+		delete(p.open, uid)
+	}
+	return l.allocation(e), nil
+}
 
-// EndSession drops holds that were never promoted.
-func (l *Ledger) EndSession() {}
+// Evicting moves the capacity of a victim out of the future book: others may wait for it. The mark
+// ends with Restore, or when the session after this one has ended and the pod is still not seen to be
+// deleted.
+func (l *Ledger) Evicting(uid string) {
+	l.setMark(uid, evictionSessions)
+}
 
-// Snapshot returns the whole state, sorted.
-func (l *Ledger) Snapshot() Snapshot { return Snapshot{} }
+// Restore undoes Evicting. Holds that already wait for the capacity stay, and the card shows as
+// over-committed in the future book until they are released.
+func (l *Ledger) Restore(uid string) {
+	l.setMark(uid, 0)
+}
+
+func (l *Ledger) setMark(uid string, sessions uint8) {
+	p := l.podShard(uid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[uid]; e != nil {
+		l.mark(p, e, sessions)
+	}
+}
+
+// mark sets or removes the mark of an eviction. Holds are released, not evicted, and what is being
+// released is out of the future book already. Precondition: p.mu is held for writing.
+func (l *Ledger) mark(p *podShard, e *entry, sessions uint8) {
+	if e.evicting == sessions || e.state == codeHeld || e.state == codeReleasing {
+		return
+	}
+	s := l.nodeShard(e.node.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.discharge()
+	e.evicting = sessions
+	e.charge()
+	if sessions == 0 {
+		delete(p.open, e.uid)
+	} else {
+		p.open[e.uid] = e
+	}
+}
+
+// EndSession drops holds that were never promoted and ages the marks of evictions.
+func (l *Ledger) EndSession() {
+	for i := range l.pods {
+		p := &l.pods[i]
+		p.mu.Lock()
+		for _, e := range p.open {
+			if e.state == codeHeld {
+				l.drop(p, e)
+			} else if e.evicting > 0 {
+				l.mark(p, e, e.evicting-1)
+			}
+		}
+		p.mu.Unlock()
+	}
+}

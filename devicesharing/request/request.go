@@ -58,7 +58,7 @@ func (c *Container) MemoryOn(card device.MiB) device.MiB {
 // Selector narrows down the cards a pod may get. Empty lists allow every card.
 type Selector struct {
 	UseUUIDs, NoUseUUIDs []string
-	// UseTypes and NoUseTypes are upper-case parts of model names.
+	// UseTypes and NoUseTypes are parts of model names, in any case.
 	UseTypes, NoUseTypes []string
 	// Mode is empty, one mode, or a comma list of modes.
 	Mode device.Mode

@@ -1,0 +1,126 @@
+package fit
+
+import (
+	"strings"
+
+	"github.com/basalt-gpu/basalt/devicesharing/device"
+	"github.com/basalt-gpu/basalt/devicesharing/request"
+)
+
+// Book selects the sums that a request is judged by.
+type Book int
+
+const (
+	// Now is what pods occupy at this moment. A request must leave room for what waits in the future
+	// book too: else a pod that waits for an eviction would be robbed of the card it waits for.
+	Now Book = iota
+	// Future is what remains after evictions and releases, with all that waits for them.
+	Future
+)
+
+// Card is one card as the search sees it: capacity and sums.
+type Card struct {
+	UUID     string
+	Model    string
+	Mode     device.Mode
+	Index    int
+	Healthy  bool
+	Gone     bool // not registered any more, or never was
+	Capacity device.Amount
+	Now      device.Amount
+	Future   device.Amount
+}
+
+// Node is the cards of one node. Readers share it; only its owner changes it.
+type Node struct {
+	Cards []Card
+}
+
+// Used returns the sums that count in a book.
+func (c *Card) Used(b Book) device.Amount {
+	if b == Future {
+		return c.Future
+	}
+	return c.Now.Max(c.Future)
+}
+
+// before is the fixed order of cards that are otherwise alike.
+func (c *Card) before(o *Card) bool {
+	if c.Index != o.Index {
+		return c.Index < o.Index
+	}
+	return c.UUID < o.UUID
+}
+
+// need returns what a container takes of this card, and whether it must have the card alone.
+func (c *Card) need(ct *request.Container) (amount device.Amount, alone bool) {
+	amount = device.Amount{Memory: ct.MemoryOn(c.Capacity.Memory), Cores: ct.Cores, Slots: 1}
+	// All cores of an unscaled card mean the card itself. On a card whose cores are scaled up, a hundred
+	// is a number like others.
+	alone = c.Mode == device.ModeExclusive ||
+		(ct.Cores >= device.WholeCard && c.Capacity.Cores == device.WholeCard)
+	return amount, alone
+}
+
+// admits reports whether a container fits on the card beside the given use of other pods.
+func (c *Card) admits(ct *request.Container, used device.Amount) bool {
+	amount, alone := c.need(ct)
+	if alone && used.Slots > 0 {
+		return false
+	}
+	return c.hasRoom(amount, used)
+}
+
+func (c *Card) hasRoom(amount, used device.Amount) bool {
+	return used.Add(amount).Within(c.Capacity) && !c.soldOut(amount, used)
+}
+
+// soldOut reports whether the container promises itself idle cores of a card that has none left to
+// be idle: without a number it gets what others leave, and here others own all.
+func (c *Card) soldOut(amount, used device.Amount) bool {
+	return amount.Cores == 0 && c.Capacity.Cores > 0 && used.Cores >= c.Capacity.Cores
+}
+
+// allowed reports whether a pod with this selector may have the card at all.
+func (c *Card) allowed(s *request.Selector) bool {
+	return !c.Gone && c.allowedUUID(s) && c.allowedType(s) && c.allowedMode(s)
+}
+
+func (c *Card) allowedUUID(s *request.Selector) bool {
+	return (len(s.UseUUIDs) == 0 || contains(s.UseUUIDs, c.UUID)) && !contains(s.NoUseUUIDs, c.UUID)
+}
+
+func (c *Card) allowedType(s *request.Selector) bool {
+	return (len(s.UseTypes) == 0 || anyPart(c.Model, s.UseTypes)) && !anyPart(c.Model, s.NoUseTypes)
+}
+
+// allowedMode refuses cards in MIG mode always: slices of memory cannot be cut out of them, only
+// instances, which need a plan of their own.
+func (c *Card) allowedMode(s *request.Selector) bool {
+	if c.Mode == device.ModeMIG {
+		return false
+	}
+	return s.Mode == "" || strings.Contains(string(s.Mode), string(c.Mode))
+}
+
+func contains(list []string, s string) bool {
+	for i := range list {
+		if list[i] == s {
+			return true
+		}
+	}
+	return false
+}
+
+// anyPart reports whether s contains one of the parts, in any case of ASCII letters. It exists because
+// the ready-made ways copy both strings, and this runs per card.
+func anyPart(s string, parts []string) bool {
+	for _, part := range parts {
+		for i := 0; i+len(part) <= len(s); i++ {
+			if strings.EqualFold(s[i:i+len(part)], part) {
+				return true
+			}
+		}
+	}
+	return false
+}

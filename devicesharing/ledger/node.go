@@ -1,0 +1,86 @@
+package ledger
+
+import (
+	"math"
+	"slices"
+
+	"github.com/basalt-gpu/basalt/devicesharing/device"
+	"github.com/basalt-gpu/basalt/devicesharing/fit"
+	"github.com/basalt-gpu/basalt/devicesharing/request"
+)
+
+// node is a node and the sums of its cards. Cards keep their place while anything refers to them, so
+// pods name cards by place. A card that pods have but the node does not register is in the table too,
+// as gone: there it waits for a registration.
+type node struct {
+	name       string
+	registered bool
+	pods       int // entries that refer to the node
+	view       fit.Node
+}
+
+// register takes over the cards of n. Cards that are no longer there keep their sums.
+func (n *node) register(d device.Node) {
+	n.registered = true
+	for i := range n.view.Cards {
+		retire(&n.view.Cards[i])
+	}
+	n.trim()
+	n.view.Cards = slices.Grow(n.view.Cards, max(0, len(d.Cards)-len(n.view.Cards)))
+	for i := range d.Cards {
+		c := &d.Cards[i]
+		card := &n.view.Cards[n.place(c.UUID)]
+		card.Model, card.Mode, card.Index = c.Model, c.Mode, c.Index
+		card.Healthy, card.Gone = c.Healthy, false
+		card.Capacity = device.Amount{Memory: min(c.Memory, request.MaxMemory), Cores: c.Cores, Slots: c.Slots}
+	}
+}
+
+// unregister keeps only what pods refer to.
+func (n *node) unregister() {
+	n.registered = false
+	for i := range n.view.Cards {
+		retire(&n.view.Cards[i])
+	}
+	n.trim()
+}
+
+func retire(c *fit.Card) {
+	c.Gone, c.Healthy, c.Capacity = true, false, device.Amount{}
+}
+
+// maxCards bounds the table: entries name cards by 16 bits. Only a node full of pods with made-up
+// UUIDs comes near it; what is beyond is booked on the last card, which is gone as well.
+const maxCards = 1 << 16
+
+// place returns where the card with the UUID is in the table, adding it as gone if need be.
+func (n *node) place(uuid string) int {
+	for i := range n.view.Cards {
+		if n.view.Cards[i].UUID == uuid {
+			return i
+		}
+	}
+	if len(n.view.Cards) < maxCards {
+		n.view.Cards = append(n.view.Cards, fit.Card{UUID: uuid, Gone: true, Index: math.MaxInt})
+	}
+	return len(n.view.Cards) - 1
+}
+
+// trim drops gone cards that nothing is on, from the end of the table only: cards keep their place.
+func (n *node) trim() {
+	cards := n.view.Cards
+	for len(cards) > 0 {
+		last := &cards[len(cards)-1]
+		if !last.Gone || last.Now != (device.Amount{}) || last.Future != (device.Amount{}) {
+			break
+		}
+		*last = fit.Card{}
+		cards = cards[:len(cards)-1]
+	}
+	n.view.Cards = cards
+}
+
+// unused reports whether nothing refers to the node.
+func (n *node) unused() bool {
+	return !n.registered && n.pods == 0
+}
