@@ -29,6 +29,9 @@ const (
 // needed is the free disk space asked before a build: module and build cache of a cold start.
 const needed = 10 << 30
 
+// keep is how long a binary stays in the cache unused: another branch may pin another version.
+const keep = 30 * 24 * time.Hour
+
 // Tool is a binary built from a tools module.
 type Tool struct {
 	Name string
@@ -97,6 +100,7 @@ func (b Builder) All(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	defer unlock()
+	now := time.Now()
 	paths := map[string]string{}
 	var missing []Tool
 	for _, tool := range Tools() {
@@ -105,9 +109,13 @@ func (b Builder) All(ctx context.Context) (map[string]string, error) {
 			return nil, err
 		}
 		paths[tool.Name] = path
-		if _, err := os.Stat(path); err != nil {
+		// The time of the last use decides what is pruned.
+		if err := os.Chtimes(path, now, now); err != nil {
 			missing = append(missing, tool)
 		}
+	}
+	if err := b.prune(now.Add(-keep)); err != nil {
+		return nil, err
 	}
 	if len(missing) == 0 {
 		return paths, nil
@@ -187,13 +195,31 @@ func (b Builder) goCommand(ctx context.Context, tools string, args ...string) (s
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.module(tools)
 	// The tools are built alone and static, whatever workspace or flags the caller has.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("go %s in %s: %w\n%s", args[0], tools, err, strings.TrimSpace(stderr.String()))
 	}
 	return strings.TrimSpace(stdout.String()), nil
+}
+
+// prune removes binaries that no clone used since before.
+func (b Builder) prune(before time.Time) error {
+	entries, err := os.ReadDir(b.Cache)
+	if err != nil {
+		return fmt.Errorf("list binary cache: %w", err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !strings.Contains(entry.Name(), "@") || info.ModTime().After(before) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(b.Cache, entry.Name())); err != nil {
+			return fmt.Errorf("prune binary cache: %w", err)
+		}
+	}
+	return nil
 }
 
 func (b Builder) checkDisk() error {

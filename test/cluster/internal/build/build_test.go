@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestVersionsAreThoseOfThePins(t *testing.T) {
@@ -40,5 +43,34 @@ func TestEveryToolIsATool(t *testing.T) {
 		if !regexp.MustCompile(`(?m)^(tool )?\s*` + regexp.QuoteMeta(tool.Package) + `$`).Match(raw) {
 			t.Errorf("%s is built from %s, which the tools module %s does not name: tidying would drop it", tool.Name, tool.Package, tool.Module)
 		}
+	}
+}
+
+func TestPruneKeepsWhatIsUsed(t *testing.T) {
+	now := time.Now()
+	ages := map[string]time.Duration{"etcd@v1-a": 0, "etcd@v1-b": keep + time.Hour, ".lock": keep + time.Hour}
+	dir := t.TempDir()
+	for name, age := range ages {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, now, now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (Builder{Cache: dir}).prune(now.Add(-keep)); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	if diff := cmp.Diff([]string{".lock", "etcd@v1-a"}, got); diff != "" {
+		t.Errorf("cache (-want,+got):\n%s", diff)
 	}
 }
