@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"reflect"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -27,9 +28,12 @@ func (f *Feed) podChanged(old, pod *v1.Pod) {
 	allocation, source, found, err := wire.DecodePod(pod)
 	if err != nil || !found {
 		f.bypass(pod, err)
-		return
+		// A pod that the ledger knows keeps what it has; one that it does not know stays unknown.
+		allocation = wire.Allocation{}
+	} else {
+		f.clear(pod)
+		allocation = f.pinned(old, pod, allocation)
 	}
-	f.clear(pod)
 	parsed, errs := request.Parse(pod, f.requests)
 	if len(errs) > 0 {
 		// The allocation is what the pod has; what it asked for only explains it.
@@ -47,6 +51,20 @@ func (f *Feed) podChanged(old, pod *v1.Pod) {
 	})
 	f.log.V(4).Info("Pod observed", "pod", klog.KObj(pod), "node", pod.Spec.NodeName, "source", source,
 		"releasing", pod.DeletionTimestamp != nil)
+}
+
+// pinned returns the first allocation under which a pod was seen bound. The node's agent acts on the
+// first one and ignores later changes, so whoever rewrites it changes nothing but the annotation.
+func (f *Feed) pinned(old, pod *v1.Pod, now wire.Allocation) wire.Allocation {
+	first, state, known := f.ledger.Held(string(pod.UID))
+	if !known || (state != ledger.Bound && state != ledger.Releasing) || first.Node != now.Node ||
+		reflect.DeepEqual(first.Containers, now.Containers) {
+		return now
+	}
+	if old != nil && old.Annotations[wire.AllocationKey] != pod.Annotations[wire.AllocationKey] {
+		f.log.Info("Allocation of a bound pod was changed, the first one counts", "pod", klog.KObj(pod), "node", pod.Spec.NodeName)
+	}
+	return first
 }
 
 func (f *Feed) podDeleted(obj any) {

@@ -8,6 +8,8 @@ import (
 	"volcano.sh/volcano/pkg/scheduler/api"
 	"volcano.sh/volcano/pkg/scheduler/cache"
 	"volcano.sh/volcano/pkg/scheduler/framework"
+
+	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 )
 
 // reasonInvalidRequest is the reason of a job that is not valid because of its device requests.
@@ -55,6 +57,7 @@ func (p *plugin) OnSessionOpen(ssn *framework.Session) {
 	a.requests.turn()
 	a.session.Store(p)
 	for _, job := range ssn.Jobs {
+		p.reclaim(job)
 		p.judge(job)
 	}
 
@@ -82,6 +85,18 @@ func (p *plugin) SetupBindContextExtension(_ *cycleState, bc *cache.BindContext)
 	if _, err := p.adapter.ledger.Assume(podUID(task.Pod)); err != nil {
 		// The Binder finds no assumed slice and refuses, which is the only way out from here.
 		p.adapter.log.Error(err, "Committed pod has no slice to assume", "pod", podRef(task), "node", task.NodeName)
+	}
+}
+
+// reclaim gives back slices of pods whose commit ended before it reached the Binder: Volcano runs the
+// other plugins' PreBind first, and where one fails it only makes the task pending again.
+func (p *plugin) reclaim(job *api.JobInfo) {
+	for _, task := range pendingTasks(job) {
+		uid := podUID(task.Pod)
+		if _, state, ok := p.adapter.ledger.Held(uid); ok && state == ledger.Assumed && !p.adapter.binder.undecided(uid) {
+			p.adapter.ledger.Release(uid)
+			p.adapter.log.Info("Slice released, its pod was not sent to be bound", "pod", podRef(task))
+		}
 	}
 }
 
