@@ -99,8 +99,11 @@ func (c *Cluster) Client() (kubernetes.Interface, error) {
 // HTTPClient reaches addresses inside the cluster's namespace.
 func (c *Cluster) HTTPClient() *http.Client { return component.HTTPClient() }
 
-// SchedulerURL is the base of the scheduler's metrics and debug endpoints.
+// SchedulerURL is the base of the scheduler's metrics.
 func (c *Cluster) SchedulerURL() string { return "http://" + layout.SchedulerAddr }
+
+// LedgerURL is where the scheduler serves its ledger as JSON.
+func (c *Cluster) LedgerURL() string { return "http://" + layout.LedgerAddr + "/debug/basalt/ledger" }
 
 // DevicePluginURL is the base of the device plugin's health and metrics endpoints.
 func (c *Cluster) DevicePluginURL() string { return "http://" + layout.AgentProbe }

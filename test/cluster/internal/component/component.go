@@ -115,6 +115,7 @@ func schedulerArgs(l layout.Layout) []string {
 		"--enable-healthz=true", "--healthz-address=" + layout.SchedulerProbe,
 		"--enable-metrics=true", "--listen-address=" + layout.SchedulerAddr,
 		"--kube-api-qps=2000", "--kube-api-burst=2000", "--cache-dumper=false", "-v=3",
+		"--basalt-listen-address=" + layout.LedgerAddr,
 	}
 }
 

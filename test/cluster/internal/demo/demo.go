@@ -160,7 +160,7 @@ func showAllocations(ctx context.Context, c *cluster.Cluster, out io.Writer) err
 }
 
 func showLedger(ctx context.Context, c *cluster.Cluster, out io.Writer) error {
-	url := c.SchedulerURL() + "/debug/basalt/ledger"
+	url := c.LedgerURL()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("ask for the ledger: %w", err)

@@ -23,6 +23,7 @@ const (
 	EtcdPeerURL    = "http://127.0.0.1:2380"
 	SchedulerAddr  = "127.0.0.1:8083"
 	SchedulerProbe = "127.0.0.1:11253"
+	LedgerAddr     = "127.0.0.1:8085"
 	AgentProbe     = "127.0.0.1:9396"
 	// KubeletDir cannot be moved: the kubelet's device-plugin socket path is a constant.
 	KubeletDir = "/var/lib/kubelet"

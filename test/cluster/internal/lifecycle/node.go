@@ -73,7 +73,8 @@ func (r *Runner) hardware(ctx context.Context) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return fmt.Errorf("make driver root: %w", err)
 	}
-	if out, err := exec.CommandContext(ctx, "cp", "-a", "--remove-destination", source+"/.", root).CombinedOutput(); err != nil {
+	args := []string{"-a", "--remove-destination", filepath.Join(source, "lib"), filepath.Join(source, "bin"), root}
+	if out, err := exec.CommandContext(ctx, "cp", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("install fake driver: %w: %s", err, out)
 	}
 	control := filepath.Join(root, "bin", "fakegpu-ctl")
