@@ -90,21 +90,19 @@ func (v Verdict) String() string {
 }
 
 func (v Verdict) amounts() string {
-	unit, noun := "", "share"
+	unit := " shares"
 	switch v.Reason {
 	case ReasonMemory:
 		unit = " MiB"
 	case ReasonCores:
-		unit = " % cores"
-	default:
-		unit = " " + noun
+		unit = " percent"
 	}
 	each := "per card"
 	if v.Count > 1 {
 		each = fmt.Sprintf("on each of %d cards", v.Count)
 	}
 	if v.Requested == 0 {
-		return fmt.Sprintf("%s: container %s asks idle cores %s, all %d%s of the best card are sold",
+		return fmt.Sprintf("%s: container %s asks unsold cores %s, all %d%s of the best card are sold",
 			v.Reason, v.Container, each, v.Capacity, unit)
 	}
 	have := fmt.Sprintf("best card has %d%s free", v.Free(), unit)

@@ -3,6 +3,7 @@ package request
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -131,7 +132,8 @@ func (p *containerParser) parse(n Names, o Options) *Container {
 			"must not be set together with %s: one of them decides", n.Memory)))
 	}
 	if !hasCount {
-		p.errs = append(p.errs, field.Required(p.at(n.Count), "a container that asks for device memory, cores or priority must say how many devices"))
+		p.errs = append(p.errs, field.Required(p.at(n.Count),
+			fmt.Sprintf("a container that asks for %s must say how many devices", p.asked(n))))
 	}
 	if count == 0 && (memory > 0 || percent > 0 || cores > 0) && hasCount {
 		p.errs = append(p.errs, field.Invalid(p.at(n.Count), 0, "must be at least 1 when device memory or cores are asked"))
@@ -176,6 +178,17 @@ func (p *containerParser) at(name v1.ResourceName) *field.Path {
 		list = "limits"
 	}
 	return p.path.Child(list).Key(string(name))
+}
+
+// asked lists the amounts that the container names, with their values.
+func (p *containerParser) asked(n Names) string {
+	var parts []string
+	for _, name := range n.amounts() {
+		if q, _, ok := lookUp(p.container, name); ok {
+			parts = append(parts, fmt.Sprintf("%s %s", name, q.AsDec()))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // integer returns the value of a resource within [low, high]. Anything else is an error: a rounded or
