@@ -39,23 +39,23 @@ var searches = sync.Pool{New: func() any { return new(search) }}
 
 // placeAll places a pod of several containers. A nil dst means that only the verdict is wanted.
 func (n *Node) placeAll(b Book, r *request.Pod, policy string, dst []Choice) ([]Choice, Verdict) {
-	for i := range r.Containers {
-		if !n.countFitting(b, r, &r.Containers[i]) {
-			return dst, n.explain(b, r, &r.Containers[i])
-		}
-	}
 	s := searches.Get().(*search)
 	defer s.release()
 	s.prepare(n, b, r)
+	for i := range r.Containers {
+		if c := &r.Containers[i]; !n.countFitting(b, r, c) {
+			if v := n.explain(b, r, c); v.Code == Never || !s.neverFits() {
+				return dst, v
+			}
+			return dst, s.tooMany(Never)
+		}
+	}
 	// Packing decides whether the pod fits, whatever the policy, so that Check and Place agree.
 	if !s.run(score.Binpack, false) {
-		heaviest := &r.Containers[s.order[0]]
-		v := Verdict{Code: NotNow, Reason: ReasonContainers, Container: heaviest.Name,
-			Count: heaviest.Count, Cards: n.registered()}
-		if !s.run(score.Binpack, true) && s.budget > 0 {
-			v.Code = Never
+		if s.neverFits() {
+			return dst, s.tooMany(Never)
 		}
-		return dst, v
+		return dst, s.tooMany(NotNow)
 	}
 	if dst == nil {
 		return nil, Verdict{}
@@ -64,6 +64,19 @@ func (n *Node) placeAll(b Book, r *request.Pod, policy string, dst []Choice) ([]
 		s.run(score.Binpack, false)
 	}
 	return append(dst, s.chosen...), Verdict{}
+}
+
+// neverFits reports whether the pod would not fit on the idle, healthy node either. A search that ran
+// out of steps proves nothing.
+func (s *search) neverFits() bool {
+	return !s.run(score.Binpack, true) && s.budget > 0
+}
+
+// tooMany is the verdict on a pod whose containers do not fit together.
+func (s *search) tooMany(code Code) Verdict {
+	heaviest := &s.pod.Containers[s.order[0]]
+	return Verdict{Code: code, Reason: ReasonContainers, Container: heaviest.Name, Count: heaviest.Count,
+		Cards: s.node.registered()}
 }
 
 func (s *search) release() {
