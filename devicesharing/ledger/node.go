@@ -45,8 +45,10 @@ func (n *node) unregister() {
 	n.trim()
 }
 
+// retire makes the card one that was never registered: what is known of it must not depend on what
+// the node once said.
 func retire(c *fit.Card) {
-	c.Gone, c.Healthy, c.Capacity = true, false, device.Amount{}
+	*c = fit.Card{UUID: c.UUID, Gone: true, Index: math.MaxInt, Now: c.Now, Future: c.Future}
 }
 
 // maxCards bounds the table: entries name cards by 16 bits. Only a node full of pods with made-up
