@@ -81,26 +81,31 @@ func (c *Card) soldOut(amount, used device.Amount) bool {
 	return amount.Cores == 0 && c.Capacity.Cores > 0 && used.Cores >= c.Capacity.Cores
 }
 
+// shared reports whether the card is there to be sliced. Cards in MIG mode never are: instances have
+// to be cut out of them, which needs a plan of its own.
+func (c *Card) shared() bool {
+	return !c.Gone && c.Mode != device.ModeMIG
+}
+
 // allowed reports whether a pod with this selector may have the card at all.
 func (c *Card) allowed(s *request.Selector) bool {
-	return !c.Gone && c.allowedUUID(s) && c.allowedType(s) && c.allowedMode(s)
+	return c.shared() && c.wanted(s) && !c.excluded(s) && c.ofType(s) && c.inMode(s)
 }
 
-func (c *Card) allowedUUID(s *request.Selector) bool {
-	return (len(s.UseUUIDs) == 0 || contains(s.UseUUIDs, c.UUID)) && !contains(s.NoUseUUIDs, c.UUID)
+func (c *Card) wanted(s *request.Selector) bool {
+	return len(s.UseUUIDs) == 0 || contains(s.UseUUIDs, c.UUID)
 }
 
-func (c *Card) allowedType(s *request.Selector) bool {
+func (c *Card) excluded(s *request.Selector) bool {
+	return contains(s.NoUseUUIDs, c.UUID)
+}
+
+func (c *Card) ofType(s *request.Selector) bool {
 	return (len(s.UseTypes) == 0 || anyPart(c.Model, s.UseTypes)) && !anyPart(c.Model, s.NoUseTypes)
 }
 
-// allowedMode refuses cards in MIG mode always: slices of memory cannot be cut out of them, only
-// instances, which need a plan of their own.
-func (c *Card) allowedMode(s *request.Selector) bool {
-	if c.Mode == device.ModeMIG {
-		return false
-	}
-	return s.Mode == "" || strings.Contains(string(s.Mode), string(c.Mode))
+func (c *Card) inMode(s *request.Selector) bool {
+	return c.shared() && (s.Mode == "" || strings.Contains(string(s.Mode), string(c.Mode)))
 }
 
 func contains(list []string, s string) bool {

@@ -92,7 +92,7 @@ func (n *Node) countFitting(b Book, r *request.Pod, c *request.Container) bool {
 		if !card.Healthy || !card.admits(c, card.Used(b)) {
 			continue
 		}
-		if card.Gone || card.Mode == device.ModeMIG || !unrestricted && !card.allowed(&r.Selector) {
+		if !card.shared() || !unrestricted && !card.allowed(&r.Selector) {
 			continue
 		}
 		if left--; left <= 0 {
@@ -106,10 +106,14 @@ func (n *Node) countFitting(b Book, r *request.Pod, c *request.Container) bool {
 // taken by it; -1 if there is none.
 func (n *Node) bestFor(b Book, r *request.Pod, c *request.Container, policy string, taken []Choice) int {
 	best, bestScore := -1, int64(0)
+	unrestricted := r.Selector.Empty()
 	for i := range n.Cards {
 		card := &n.Cards[i]
 		used := card.Used(b)
-		if !card.Healthy || !card.admits(c, used) || !card.allowed(&r.Selector) || has(taken, i) {
+		if !card.Healthy || !card.admits(c, used) || has(taken, i) {
+			continue
+		}
+		if !card.shared() || !unrestricted && !card.allowed(&r.Selector) {
 			continue
 		}
 		s := score.Card(score.Use(used, card.Capacity), policy)

@@ -168,7 +168,7 @@ func TestRefusal(t *testing.T) {
 		},
 		"memory of the second card of two": {
 			node: node(a100, card("b").Used(80000, 10, 1), full), pod: sharingtest.MakeRequest().Ask("main", appC, 2, 3000, 10), code: fit.NotNow,
-			want: "insufficient device memory: container main asks 3000 MiB on each of 2 cards, card 2 by free amount has 1920 MiB free, 1080 MiB short",
+			want: "insufficient device memory: container main asks 3000 MiB on each of 2 cards, number 2 of the cards, best first, has 1920 MiB free, 1080 MiB short",
 		},
 		"memory that no card has": {
 			node: node(a100, full), pod: sharingtest.MakeRequest().App("main", 90000, 10), code: fit.Never,
@@ -184,7 +184,7 @@ func TestRefusal(t *testing.T) {
 		},
 		"shares": {
 			node: node(card("a").Used(100, 10, 10)), pod: sharingtest.MakeRequest().App("main", 100, 1), code: fit.NotNow,
-			want: "insufficient device shares: container main asks 1 shares per card, best card has 0 shares free, 1 shares short",
+			want: "insufficient device shares: container main asks 1 share per card, best card has 0 free, 1 short",
 		},
 		"an idle card": {
 			node: node(card("a").Used(100, 0, 1)), pod: sharingtest.MakeRequest().App("main", 100, 100), code: fit.NotNow,

@@ -77,7 +77,7 @@ func (v Verdict) String() string {
 	if v.Detail != "" {
 		fmt.Fprintf(&s, " (%s)", v.Detail)
 	}
-	fmt.Fprintf(&s, ": container %s asks %s", v.Container, cards(v.Count))
+	fmt.Fprintf(&s, ": container %s asks %s", v.Container, countOf(v.Count))
 	switch v.Reason {
 	case ReasonContainers:
 		fmt.Fprintf(&s, " beside the pod's other containers, the node has %d", v.Cards)
@@ -90,33 +90,35 @@ func (v Verdict) String() string {
 }
 
 func (v Verdict) amounts() string {
-	unit := " shares"
-	switch v.Reason {
-	case ReasonMemory:
-		unit = " MiB"
-	case ReasonCores:
-		unit = " percent"
-	}
 	each := "per card"
 	if v.Count > 1 {
 		each = fmt.Sprintf("on each of %d cards", v.Count)
 	}
 	if v.Requested == 0 {
-		return fmt.Sprintf("%s: container %s asks unsold cores %s, all %d%s of the best card are sold",
-			v.Reason, v.Container, each, v.Capacity, unit)
+		return fmt.Sprintf("%s: container %s asks unsold cores %s, all %d percent of the best card are sold",
+			v.Reason, v.Container, each, v.Capacity)
 	}
-	have := fmt.Sprintf("best card has %d%s free", v.Free(), unit)
-	if v.Count > 1 {
-		have = fmt.Sprintf("card %d by free amount has %d%s free", v.Count, v.Free(), unit)
+	asks, unit := "", ""
+	switch v.Reason {
+	case ReasonMemory:
+		asks, unit = " MiB", " MiB"
+	case ReasonCores:
+		asks, unit = " percent", " percent"
+	default:
+		asks = " share"
 	}
+	card, has := "best card", fmt.Sprintf("%d%s free", v.Free(), unit)
 	if v.Code == Never {
-		have = fmt.Sprintf("largest card has %d%s", v.Capacity, unit)
+		card, has = "largest card", fmt.Sprintf("%d%s", v.Capacity, unit)
 	}
-	return fmt.Sprintf("%s: container %s asks %d%s %s, %s, %d%s short",
-		v.Reason, v.Container, v.Requested, unit, each, have, v.Short(), unit)
+	if v.Count > 1 {
+		card = fmt.Sprintf("number %d of the cards, best first,", v.Count)
+	}
+	return fmt.Sprintf("%s: container %s asks %d%s %s, %s has %s, %d%s short",
+		v.Reason, v.Container, v.Requested, asks, each, card, has, v.Short(), unit)
 }
 
-func cards(n int) string {
+func countOf(n int) string {
 	if n == 1 {
 		return "1 card"
 	}

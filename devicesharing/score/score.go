@@ -2,7 +2,11 @@
 // fits is decided elsewhere, before.
 package score
 
-import "github.com/basalt-gpu/basalt/devicesharing/device"
+import (
+	"math"
+
+	"github.com/basalt-gpu/basalt/devicesharing/device"
+)
 
 // The policies. Binpack fills what is in use, to keep whole cards and nodes free; Spread takes what
 // is least in use, to keep neighbours apart.
@@ -21,21 +25,24 @@ const Max = 100
 // those that there are any of. Over-committed parts count as full.
 func Use(used, capacity device.Amount) int64 {
 	var sum, parts uint64
-	for _, p := range [...][2]uint64{
-		{uint64(used.Memory), uint64(capacity.Memory)},
-		{uint64(used.Cores), uint64(capacity.Cores)},
-		{uint64(used.Slots), uint64(capacity.Slots)},
-	} {
-		if p[1] == 0 {
-			continue
-		}
-		parts++
-		sum += portion(p[0], p[1])
+	if capacity.Memory > 0 {
+		sum, parts = portion(uint64(used.Memory), uint64(capacity.Memory)), 1
 	}
-	if parts == 0 {
-		return 0
+	if capacity.Cores > 0 {
+		sum, parts = sum+portion(uint64(used.Cores), uint64(capacity.Cores)), parts+1
 	}
-	return int64(sum / parts)
+	if capacity.Slots > 0 {
+		sum, parts = sum+portion(uint64(used.Slots), uint64(capacity.Slots)), parts+1
+	}
+	// A division by a constant is a multiplication, and this runs per card.
+	switch parts {
+	case 3:
+		return int64(sum / 3)
+	case 2:
+		return int64(sum / 2)
+	default:
+		return int64(sum)
+	}
 }
 
 // portion returns used/capacity on the scale of Full, without overflow.
@@ -43,7 +50,9 @@ func portion(used, capacity uint64) uint64 {
 	switch {
 	case used >= capacity:
 		return Full
-	case used <= ^uint64(0)/Full:
+	case capacity <= math.MaxUint32/Full:
+		return uint64(uint32(used) * Full / uint32(capacity)) // the cheap division, for all real cards
+	case used <= math.MaxUint64/Full:
 		return used * Full / capacity
 	default:
 		return used / (capacity / Full)
