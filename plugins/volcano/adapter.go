@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	"volcano.sh/volcano/pkg/scheduler/cache"
 	"volcano.sh/volcano/pkg/scheduler/framework"
 
@@ -44,6 +45,8 @@ type Options struct {
 	Recorder record.EventRecorder
 	// Metrics, when set, receives the adapter's metrics.
 	Metrics prometheus.Registerer
+	// Clock is the time by which messages are kept steady. Nil: the real one.
+	Clock clock.PassiveClock
 }
 
 // Adapter is what outlives Volcano's sessions: the ledger and its feed, the Binder, and the table of
@@ -53,6 +56,7 @@ type Adapter struct {
 	feed     *feed.Feed
 	binder   *Binder
 	requests *requestTable
+	texts    *steadyTexts
 	log      klog.Logger
 	ctx      context.Context // ends with the process; sessions bring none of their own
 
@@ -75,10 +79,14 @@ func New(ctx context.Context, l *ledger.Ledger, o Options) (*Adapter, error) {
 	if err := checkIgnored(o.Requests); err != nil {
 		return nil, err
 	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
 	a := &Adapter{
 		ledger:   l,
 		feed:     feed.New(ctx, l, feed.Options{Requests: o.Requests, Recorder: o.Recorder, Metrics: o.Metrics}),
 		requests: newRequestTable(o.Requests),
+		texts:    newSteadyTexts(o.Clock),
 		log:      klog.FromContext(ctx).WithName(PluginName),
 		ctx:      ctx,
 	}

@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	clocktesting "k8s.io/utils/clock/testing"
 	"volcano.sh/volcano/pkg/scheduler/api"
 
 	"github.com/basalt-gpu/basalt/devicesharing/device"
@@ -112,5 +114,30 @@ func TestClosestNodeIsTheOneWithTheLeastShortage(t *testing.T) {
 				t.Errorf("closest is %q, want %q", got.node, tc.want)
 			}
 		})
+	}
+}
+
+func TestTextOfAShortageStaysWhileItsReasonDoes(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Unix(1000, 0))
+	texts := newSteadyTexts(clock)
+	short := func(used uint64, reason fit.Reason) shortage {
+		return shortage{node: "node1", verdict: fit.Verdict{Code: fit.NotNow, Reason: reason, Requested: 100, Used: used, Capacity: 100}}
+	}
+	first := texts.of("g", short(10, fit.ReasonMemory))
+	texts.turn()
+	if got := texts.of("g", short(20, fit.ReasonMemory)); got != first {
+		t.Errorf("numbers changed at once: %q, was %q", got, first)
+	}
+	if got := texts.of("g", short(20, fit.ReasonCores)); got != short(20, fit.ReasonCores).String() {
+		t.Errorf("another reason is told as %q", got)
+	}
+	clock.SetTime(clock.Now().Add(steadyFor))
+	if got := texts.of("g", short(30, fit.ReasonCores)); got != short(30, fit.ReasonCores).String() {
+		t.Errorf("numbers did not change in time: %q", got)
+	}
+	texts.turn()
+	texts.turn()
+	if got := texts.of("g", short(40, fit.ReasonCores)); got != short(40, fit.ReasonCores).String() {
+		t.Errorf("what no session asked for was kept: %q", got)
 	}
 }

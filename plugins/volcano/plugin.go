@@ -55,6 +55,7 @@ func (p *plugin) OnSessionOpen(ssn *framework.Session) {
 		p.refusal = why
 	}
 	a.requests.turn()
+	a.texts.turn()
 	a.session.Store(p)
 	for _, job := range ssn.Jobs {
 		p.reclaim(job)

@@ -6,9 +6,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"volcano.sh/volcano/pkg/scheduler/api"
 	"volcano.sh/volcano/pkg/scheduler/api/devices/ascend/hami"
@@ -312,4 +315,45 @@ func TestCommitThatNeverReachesTheBinderGivesItsSliceBack(t *testing.T) {
 	list[0].Execute(ssn)
 	framework.CloseSession(ssn)
 	c.until("the pod is bound at last", func() bool { return c.states()[ledger.Bound] == 1 })
+}
+
+func TestPodWaitsForATerminatingOneWithoutTakingItsCards(t *testing.T) {
+	// One card with one token, which a terminating pod has until its container is gone.
+	small := node(t, "node1", 1)
+	for _, list := range []v1.ResourceList{small.Status.Allocatable, small.Status.Capacity} {
+		list["nvidia.com/gpu"] = resource.MustParse("1")
+	}
+	leaving := makePod("old", "old-0", slice3000)
+	leaving.Spec.NodeName, leaving.Status.Phase = "node1", v1.PodRunning
+	leaving.DeletionTimestamp, leaving.Finalizers = &metav1.Time{Time: time.Unix(1, 0)}, []string{"test/keep"}
+	text, err := wire.EncodeAllocation(wire.Allocation{Version: wire.AllocationVersion, Node: "node1",
+		Containers: map[string][]wire.Slice{"main": {{UUID: "GPU-node1-0", Memory: 81920, Cores: 30}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaving.Annotations[wire.AllocationKey] = text
+	c := newCluster(t, with([]runtime.Object{small, podGroup("old", 1), leaving}, gang("new", 1, slice3000))...)
+	ssn, list := c.open(configuration("allocate", ""), 2)
+	list[0].Execute(ssn)
+	if got := task(t, ssn, "new-0").Status; got != api.Pipelined {
+		t.Errorf("task is %v, want pipelined", got)
+	}
+	if diff := cmp.Diff(map[ledger.State]int{ledger.Releasing: 1, ledger.Held: 1}, c.states()); diff != "" {
+		t.Errorf("states during the session (-want,+got):\n%s", diff)
+	}
+	framework.CloseSession(ssn)
+	if diff := cmp.Diff(map[ledger.State]int{ledger.Releasing: 1}, c.states()); diff != "" {
+		t.Errorf("states after the session (-want,+got):\n%s", diff)
+	}
+	if n := len(c.bound()); n != 0 {
+		t.Errorf("%d bindings, want none", n)
+	}
+	gone := leaving.DeepCopy()
+	gone.Status.Phase = v1.PodSucceeded
+	if err := c.client.Tracker().Update(v1.SchemeGroupVersion.WithResource("pods"), gone, testNamespace); err != nil {
+		t.Fatal(err)
+	}
+	c.until("the slice is free", func() bool { return len(c.states()) == 0 })
+	c.session(configuration("allocate", ""), 2)
+	c.until("the waiting pod is bound", func() bool { return c.states()[ledger.Bound] == 1 })
 }

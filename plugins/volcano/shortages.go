@@ -97,7 +97,7 @@ func (p *plugin) explain(ssn *framework.Session) {
 				best, ok = p.searchShortage(ssn, task)
 			}
 			if ok {
-				annotateUnfit(fe, best.String())
+				annotateUnfit(fe, p.adapter.texts.of(kindOf(task), best))
 			}
 		}
 	}
