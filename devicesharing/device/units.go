@@ -110,6 +110,13 @@ func (a Amount) Max(o Amount) Amount {
 	return Amount{Memory: max(a.Memory, o.Memory), Cores: max(a.Cores, o.Cores), Slots: max(a.Slots, o.Slots)}
 }
 
+// Holds reports whether o fits beside what is used of a, without a sum that could overflow.
+func (a Amount) Holds(used, o Amount) bool {
+	return used.Memory <= a.Memory && o.Memory <= a.Memory-used.Memory &&
+		used.Cores <= a.Cores && o.Cores <= a.Cores-used.Cores &&
+		used.Slots <= a.Slots && o.Slots <= a.Slots-used.Slots
+}
+
 // Within reports whether no part of a exceeds that of o.
 func (a Amount) Within(o Amount) bool {
 	return a.Memory <= o.Memory && a.Cores <= o.Cores && a.Slots <= o.Slots

@@ -41,6 +41,10 @@ func TestAmountsAreComparedPartByPart(t *testing.T) {
 	if small.Within(crossed) || crossed.Within(small) || !small.Within(small) {
 		t.Error("an amount is within another only if each part is")
 	}
+	room := device.Amount{Memory: 3, Cores: 3, Slots: 6}
+	if !room.Holds(small, crossed) || room.Holds(room, small) || small.Holds(room, device.Amount{}) {
+		t.Error("an amount holds what fits beside what is used, and nothing when more is used than it has")
+	}
 	want := device.Amount{Memory: 2, Cores: 2, Slots: 3}
 	if diff := cmp.Diff(want, small.Max(crossed)); diff != "" {
 		t.Errorf("max (-want,+got):\n%s", diff)

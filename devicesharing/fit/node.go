@@ -72,7 +72,7 @@ func (c *Card) admits(ct *request.Container, used device.Amount) bool {
 }
 
 func (c *Card) hasRoom(amount, used device.Amount) bool {
-	return used.Add(amount).Within(c.Capacity) && !c.soldOut(amount, used)
+	return c.Capacity.Holds(used, amount) && !c.soldOut(amount, used)
 }
 
 // soldOut reports whether the container promises itself idle cores of a card that has none left to

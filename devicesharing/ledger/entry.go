@@ -35,6 +35,7 @@ type entry struct {
 	future    bool // held against the future book only
 	// evicting counts the session ends that the mark of an eviction survives; zero means no mark.
 	evicting uint8
+	open     uint32 // place in the shard's list of open entries, from 1; zero when not in it
 }
 
 // stateCode is a State in one byte.

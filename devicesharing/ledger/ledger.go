@@ -122,7 +122,8 @@ func (l *Ledger) Hold(uid, node string, r *request.Pod, o HoldOptions) (wire.All
 		e = &entry{uid: uid, name: o.Name, namespace: unique.Make(o.Namespace)}
 		a, v := l.take(e, node, r, o)
 		if v.OK() {
-			p.entries[uid], p.open[uid] = e, e
+			p.entries[uid] = e
+			p.enter(e)
 		}
 		return a, v
 	case e.node.name != node && e.state != codeHeld:
@@ -145,7 +146,7 @@ func (l *Ledger) take(e *entry, node string, r *request.Pod, o HoldOptions) (wir
 	if n == nil {
 		return wire.Allocation{}, noDevices()
 	}
-	var inline [16]fit.Choice
+	var inline [8]fit.Choice
 	book := fit.Now
 	if o.Future {
 		book = fit.Future
@@ -167,7 +168,8 @@ func (l *Ledger) move(p *podShard, e *entry, node string, r *request.Pod, o Hold
 	a, v := l.take(next, node, r, o)
 	if v.OK() {
 		l.drop(p, e)
-		p.entries[e.uid], p.open[e.uid] = next, next
+		p.entries[e.uid] = next
+		p.enter(next)
 	}
 	return a, v
 }
@@ -178,7 +180,7 @@ func (l *Ledger) bringForward(e *entry, r *request.Pod, o HoldOptions) (wire.All
 	s := l.nodeShard(e.node.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var inline [16]fit.Choice
+	var inline [8]fit.Choice
 	e.discharge()
 	defer e.charge()
 	choices, v := e.node.view.Place(fit.Now, r, o.Policy, inline[:0])
@@ -229,7 +231,7 @@ func (l *Ledger) drop(p *podShard, e *entry) {
 	defer s.mu.Unlock()
 	s.drop(e)
 	delete(p.entries, e.uid)
-	delete(p.open, e.uid)
+	p.leave(e)
 }
 
 // Assume promotes a hold, so that it outlives the session. It may be repeated, also after the pod was
@@ -247,7 +249,7 @@ func (l *Ledger) Assume(uid string) (wire.Allocation, error) {
 	}
 	if e.state == codeHeld {
 		e.state = codeAssumed // counts in the same books
-		delete(p.open, uid)
+		p.leave(e)
 	}
 	return l.allocation(e), nil
 }
@@ -287,9 +289,9 @@ func (l *Ledger) mark(p *podShard, e *entry, sessions uint8) {
 	e.evicting = sessions
 	e.charge()
 	if sessions == 0 {
-		delete(p.open, e.uid)
+		p.leave(e)
 	} else {
-		p.open[e.uid] = e
+		p.enter(e)
 	}
 }
 
@@ -298,7 +300,9 @@ func (l *Ledger) EndSession() {
 	for i := range l.pods {
 		p := &l.pods[i]
 		p.mu.Lock()
-		for _, e := range p.open {
+		// Backwards: what leaves the list is replaced by an entry that has had its turn.
+		for k := len(p.open) - 1; k >= 0; k-- {
+			e := p.open[k]
 			if e.state == codeHeld {
 				l.drop(p, e)
 			} else if e.evicting > 0 {

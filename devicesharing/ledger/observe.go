@@ -55,7 +55,7 @@ func (l *Ledger) Observe(state PodState) {
 	}
 	l.confirm(e, &state, trusted)
 	if e.evicting == 0 {
-		delete(p.open, state.UID)
+		p.leave(e)
 	}
 }
 

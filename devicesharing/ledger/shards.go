@@ -13,8 +13,30 @@ type podShard struct {
 	mu sync.RWMutex
 	// entries are the pods by UID. Guarded by mu.
 	entries map[string]*entry
-	// open are the entries that the end of a session touches: holds, and marked evictions. Guarded by mu.
-	open map[string]*entry
+	// open are the entries that the end of a session touches: holds, and marked evictions. It is a list
+	// that entries know their place in, because each hold goes in and out. Guarded by mu.
+	open []*entry
+}
+
+// enter puts an entry on the list of open ones. Precondition: p.mu is held for writing.
+func (p *podShard) enter(e *entry) {
+	if e.open == 0 {
+		p.open = append(p.open, e)
+		e.open = uint32(len(p.open))
+	}
+}
+
+// leave takes it off, and moves the last one to its place. Precondition: p.mu is held for writing.
+func (p *podShard) leave(e *entry) {
+	if e.open == 0 {
+		return
+	}
+	end := len(p.open) - 1
+	p.open[e.open-1] = p.open[end]
+	p.open[e.open-1].open = e.open
+	p.open[end] = nil
+	p.open = p.open[:end]
+	e.open = 0
 }
 
 // nodeShard is a part of the nodes.
@@ -37,7 +59,6 @@ func New() *Ledger {
 	l := &Ledger{seed: maphash.MakeSeed()}
 	for i := range shardCount {
 		l.pods[i].entries = map[string]*entry{}
-		l.pods[i].open = map[string]*entry{}
 		l.nodes[i].nodes = map[string]*node{}
 	}
 	return l
