@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/basalt-gpu/basalt/devicesharing/device"
+	"github.com/basalt-gpu/basalt/devicesharing/fit"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
 	"github.com/basalt-gpu/basalt/devicesharing/wire"
 )
@@ -48,23 +49,20 @@ func (t Taken) Amount() device.Amount {
 	return device.Amount{Memory: t.MemoryMiB, Cores: t.Cores, Slots: t.Slots}
 }
 
-// Peaks returns the most that a pod takes of each card at any time of its life: init containers run
-// one after the other, sidecars beside all that follow them, app containers together.
+// Peaks returns the most that a pod takes of each card at any time of its life, over the same phases
+// as the core's search for cards.
 func Peaks(a wire.Allocation, r *request.Pod) map[string]Taken {
-	peak, standing := map[string]device.Amount{}, map[string]device.Amount{}
-	for _, c := range r.Containers {
-		if c.Kind != request.Init {
-			addSlices(standing, a.Containers[c.Name])
-			continue
-		}
+	peak := map[string]device.Amount{}
+	spans, phases := fit.Spans(r.Containers, nil)
+	for phase := range phases {
 		now := map[string]device.Amount{}
-		for uuid, amount := range standing {
-			now[uuid] = amount
+		for i, c := range r.Containers {
+			if int(spans[i].First) <= phase && phase <= int(spans[i].Last) {
+				addSlices(now, a.Containers[c.Name])
+			}
 		}
-		addSlices(now, a.Containers[c.Name])
 		raise(peak, now)
 	}
-	raise(peak, standing)
 	out := make(map[string]Taken, len(peak))
 	for uuid, amount := range peak {
 		out[uuid] = Taken{MemoryMiB: amount.Memory, Cores: amount.Cores, Slots: amount.Slots}
