@@ -27,7 +27,8 @@ const (
 	example  = "examples/vcjob-vgpu.yaml"
 	selector = "volcano.sh/job-name=" + job
 	tasks    = 4
-	patience = 3 * time.Minute
+	patience = time.Minute
+	settling = 3 * time.Second
 )
 
 // Run submits the example and shows what came of it. It can be run again: the job is made anew.
@@ -38,20 +39,24 @@ func Run(ctx context.Context, c *cluster.Cluster, repo string, out io.Writer) er
 		fmt.Fprint(out, text)
 		return err
 	}
-	if _, err := c.Kubectl(ctx, "delete", "-f", filepath.Join(repo, example), "--ignore-not-found"); err != nil {
-		return err
-	}
-	if err := waitPods(ctx, c, func(pods []corev1.Pod) string { return count(len(pods), "pods of an earlier demo are left") }); err != nil {
+	if err := removeEarlier(ctx, c, repo); err != nil {
 		return err
 	}
 	if err := show("apply", "-f", example); err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := waitPods(ctx, c, notTalking); err != nil {
-		return errors.Join(err, show("get", "pods,podgroups", "-o", "wide"), show("get", "events", "--sort-by=.lastTimestamp"))
+	explain := func(err error) error {
+		return errors.Join(err, show("get", "pods,podgroups", "-o", "wide"), show("get", "events", "--sort-by=.lastTimestamp"),
+			show("logs", "-l", selector, "--prefix", "--tail=-1"))
+	}
+	if err := waitPods(ctx, c, notRunning); err != nil {
+		return explain(err)
 	}
 	fmt.Fprintf(out, "all %d tasks run after %s\n", tasks, time.Since(began).Round(100*time.Millisecond))
+	if err := waitPods(ctx, c, notDone(ctx, c)); err != nil {
+		return explain(err)
+	}
 	if err := show("get", "pods", "-l", selector, "-o", "wide"); err != nil {
 		return err
 	}
@@ -74,6 +79,25 @@ The cluster stays up. To go on:
   make demo-down                                   end it and remove everything of it
 `)
 	return nil
+}
+
+// removeEarlier ends the job of an earlier demo. Volcano's controller (v1.14) goes on deleting from its
+// cache for a moment after the last pod is gone, by name, and would take a new job of the same name
+// with it: that job would never get pods. Nothing tells when it has finished, so it gets time.
+func removeEarlier(ctx context.Context, c *cluster.Cluster, repo string) error {
+	text, err := c.Kubectl(ctx, "delete", "-f", filepath.Join(repo, example), "--ignore-not-found")
+	if err != nil || text == "" {
+		return err
+	}
+	if err := waitPods(ctx, c, func(pods []corev1.Pod) string { return count(len(pods), "pods of an earlier demo are left") }); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("remove the job of an earlier demo: %w", ctx.Err())
+	case <-time.After(settling):
+		return nil
+	}
 }
 
 // resolve makes the example's path absolute: kubectl may run anywhere.
@@ -115,8 +139,23 @@ func waitPods(ctx context.Context, c *cluster.Cluster, missing func([]corev1.Pod
 	}
 }
 
-// notTalking says how many tasks do not run yet.
-func notTalking(pods []corev1.Pod) string {
+// notDone says how many tasks have not reached the end of their script, where they hold their memory.
+// A task whose expectation failed ends with an error instead, and never gets there.
+func notDone(ctx context.Context, c *cluster.Cluster) func([]corev1.Pod) string {
+	return func(pods []corev1.Pod) string {
+		left := tasks
+		for _, pod := range pods {
+			text, err := c.Kubectl(ctx, "logs", pod.Name)
+			if err == nil && strings.Contains(text, `"step":"hold"`) {
+				left--
+			}
+		}
+		return count(left, "tasks did not come to the end of their script")
+	}
+}
+
+// notRunning says how many tasks do not run yet.
+func notRunning(pods []corev1.Pod) string {
 	running := 0
 	for _, pod := range pods {
 		if pod.Status.Phase == corev1.PodRunning {

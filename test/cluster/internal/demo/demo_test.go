@@ -25,7 +25,7 @@ func TestWriteLedger(t *testing.T) {
 	}
 }
 
-func TestNotTalking(t *testing.T) {
+func TestNotRunning(t *testing.T) {
 	pods := func(phases ...corev1.PodPhase) []corev1.Pod {
 		var list []corev1.Pod
 		for _, phase := range phases {
@@ -43,7 +43,7 @@ func TestNotTalking(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := notTalking(tc.pods); got != tc.want {
+			if got := notRunning(tc.pods); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
