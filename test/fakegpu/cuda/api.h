@@ -12,8 +12,11 @@ FC_API CUresult cuGetErrorName(CUresult error, const char **text);
 FC_API CUresult cuGetErrorString(CUresult error, const char **text);
 FC_API CUresult cuGetExportTable(const void **table, const CUuuid *id);
 FC_API CUresult cuGetProcAddress(const char *symbol, void **fn, int version, uint64_t flags);
+FC_API CUresult cuGetProcAddress_ptsz(const char *symbol, void **fn, int version, uint64_t flags);
 FC_API CUresult cuGetProcAddress_v2(const char *symbol, void **fn, int version, uint64_t flags,
                                     CUdriverProcAddressQueryResult *status);
+FC_API CUresult cuGetProcAddress_v2_ptsz(const char *symbol, void **fn, int version,
+                                         uint64_t flags, CUdriverProcAddressQueryResult *status);
 
 FC_API CUresult cuDeviceGet(CUdevice *device, int ordinal);
 FC_API CUresult cuDeviceGetCount(int *count);
@@ -59,6 +62,8 @@ FC_API CUresult cuMemAlloc(unsigned *p, unsigned bytes);
 FC_API CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t bytes);
 FC_API CUresult cuMemFree(unsigned p);
 FC_API CUresult cuMemFree_v2(CUdeviceptr p);
+FC_API CUresult cuMemAllocPitch(unsigned *p, unsigned *pitch, unsigned width, unsigned height,
+                                unsigned element);
 FC_API CUresult cuMemAllocPitch_v2(CUdeviceptr *p, size_t *pitch, size_t width, size_t height,
                                    unsigned element);
 FC_API CUresult cuMemAllocManaged(CUdeviceptr *p, size_t bytes, unsigned flags);
@@ -107,6 +112,8 @@ FC_API CUresult cuMemPoolSetAttribute(CUmemoryPool pool, int attribute, void *va
 FC_API CUresult cuStreamCreate(CUstream *stream, unsigned flags);
 FC_API CUresult cuStreamDestroy(CUstream stream);
 FC_API CUresult cuStreamDestroy_v2(CUstream stream);
+FC_API CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx);
+FC_API CUresult cuStreamGetCtx_ptsz(CUstream stream, CUcontext *ctx);
 FC_API CUresult cuStreamSynchronize(CUstream stream);
 FC_API CUresult cuStreamSynchronize_ptsz(CUstream stream);
 

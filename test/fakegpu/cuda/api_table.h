@@ -16,7 +16,9 @@
     ROW(cuGetErrorString, cuGetErrorString, 6000, 0, 0)                                            \
     ROW(cuGetExportTable, cuGetExportTable, 3000, 0, 0)                                            \
     ROW(cuGetProcAddress, cuGetProcAddress, 11030, 0, 0)                                           \
+    ROW(cuGetProcAddress, cuGetProcAddress_ptsz, 11030, 0, 1)                                      \
     ROW(cuGetProcAddress, cuGetProcAddress_v2, 12000, 0, 0)                                        \
+    ROW(cuGetProcAddress, cuGetProcAddress_v2_ptsz, 12000, 0, 1)                                   \
     ROW(cuDeviceGet, cuDeviceGet, 2000, 0, 0)                                                      \
     ROW(cuDeviceGetCount, cuDeviceGetCount, 2000, 0, 0)                                            \
     ROW(cuDeviceGetName, cuDeviceGetName, 2000, 0, 0)                                              \
@@ -58,6 +60,7 @@
     ROW(cuMemAlloc, cuMemAlloc_v2, 3020, 0, 0)                                                     \
     ROW(cuMemFree, cuMemFree, 2000, 0, 0)                                                          \
     ROW(cuMemFree, cuMemFree_v2, 3020, 0, 0)                                                       \
+    ROW(cuMemAllocPitch, cuMemAllocPitch, 2000, 0, 0)                                              \
     ROW(cuMemAllocPitch, cuMemAllocPitch_v2, 3020, 0, 0)                                           \
     ROW(cuMemAllocManaged, cuMemAllocManaged, 6000, 0, 0)                                          \
     ROW(cuMemGetAddressRange, cuMemGetAddressRange_v2, 3020, 0, 0)                                 \
@@ -95,5 +98,7 @@
     ROW(cuStreamCreate, cuStreamCreate, 2000, 0, 0)                                                \
     ROW(cuStreamDestroy, cuStreamDestroy, 2000, 0, 0)                                              \
     ROW(cuStreamDestroy, cuStreamDestroy_v2, 4000, 0, 0)                                           \
+    ROW(cuStreamGetCtx, cuStreamGetCtx, 9020, 0, 0)                                                \
+    ROW(cuStreamGetCtx, cuStreamGetCtx_ptsz, 9020, 0, 1)                                           \
     ROW(cuStreamSynchronize, cuStreamSynchronize, 2000, 0, 0)                                      \
     ROW(cuStreamSynchronize, cuStreamSynchronize_ptsz, 7000, 0, 1)

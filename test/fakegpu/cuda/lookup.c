@@ -116,6 +116,24 @@ CUresult cuGetProcAddress_v2(const char *symbol, void **fn, int version, uint64_
     return look_up(symbol, fn, version, flags, status);
 }
 
+/* Programs built for the per-thread default stream get its twins unless they ask otherwise. */
+static uint64_t twin_flags(uint64_t flags)
+{
+    return flags == CU_GET_PROC_ADDRESS_DEFAULT ? CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM
+                                                : flags;
+}
+
+CUresult cuGetProcAddress_ptsz(const char *symbol, void **fn, int version, uint64_t flags)
+{
+    return look_up(symbol, fn, version, twin_flags(flags), NULL);
+}
+
+CUresult cuGetProcAddress_v2_ptsz(const char *symbol, void **fn, int version, uint64_t flags,
+                                  CUdriverProcAddressQueryResult *status)
+{
+    return look_up(symbol, fn, version, twin_flags(flags), status);
+}
+
 /* The driver's private tables: none here, and that is an answer programs must cope with. */
 CUresult cuGetExportTable(const void **table, const CUuuid *id)
 {

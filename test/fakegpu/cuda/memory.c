@@ -117,6 +117,14 @@ CUresult cuMemAlloc(unsigned *p, unsigned bytes)
     return fc_is_ready() ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_NOT_INITIALIZED;
 }
 
+CUresult cuMemAllocPitch(unsigned *p, unsigned *pitch, unsigned width, unsigned height,
+                         unsigned element)
+{
+    (void)pitch;
+    (void)element;
+    return cuMemAlloc(p, width * height);
+}
+
 CUresult cuMemFree(unsigned p)
 {
     return cuMemFree_v2(p);

@@ -11,7 +11,7 @@
 
 struct fc_stream {
     uint32_t magic;
-    struct fc_device *device;
+    struct fc_context *context;
 };
 
 static bool is_built_in(CUstream s)
@@ -26,7 +26,27 @@ bool fc_stream_is_valid(CUstream s)
 
 static struct fc_device *stream_device(CUstream s, struct fc_context *current)
 {
-    return is_built_in(s) ? current->device : s->device;
+    return is_built_in(s) ? current->device : s->context->device;
+}
+
+CUresult cuStreamGetCtx(CUstream s, CUcontext *ctx)
+{
+    struct fc_context *c;
+    CUresult r = fc_current(&c);
+
+    if (r != CUDA_SUCCESS)
+        return r;
+    if (ctx == NULL)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (!fc_stream_is_valid(s))
+        return CUDA_ERROR_INVALID_HANDLE;
+    *ctx = is_built_in(s) ? c : s->context;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetCtx_ptsz(CUstream s, CUcontext *ctx)
+{
+    return cuStreamGetCtx(s, ctx);
 }
 
 CUresult cuStreamCreate(CUstream *stream, unsigned flags)
@@ -42,7 +62,7 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags)
     s = malloc(sizeof(*s));
     if (s == NULL)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *s = (struct fc_stream){.magic = STREAM_MAGIC, .device = c->device};
+    *s = (struct fc_stream){.magic = STREAM_MAGIC, .context = c};
     *stream = s;
     return CUDA_SUCCESS;
 }
