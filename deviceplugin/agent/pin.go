@@ -81,8 +81,8 @@ func (a *Agent) freeze(pod *v1.Pod) (frozen.Record, error) {
 	case err != nil:
 		return frozen.Record{}, fmt.Errorf("%s: read allocation: %w", who, err)
 	case !found:
-		return frozen.Record{}, fmt.Errorf("%s has no allocation (annotation %s): it was bound by scheduler %q; pods that ask for shared devices have to be scheduled by Basalt, set spec.schedulerName to %q",
-			who, wire.AllocationKey, pod.Spec.SchedulerName, a.SchedulerName)
+		return frozen.Record{}, fmt.Errorf("%s has no allocation (annotation %s): it was bound by scheduler %q; pods that ask for shared devices have to be scheduled by Basalt: %s",
+			who, wire.AllocationKey, pod.Spec.SchedulerName, a.wayOut(pod))
 	case alloc.Node != a.NodeName:
 		return frozen.Record{}, fmt.Errorf("%s: allocation is for node %q, this is node %q", who, alloc.Node, a.NodeName)
 	case asked == nil:
@@ -103,6 +103,14 @@ func (a *Agent) freeze(pod *v1.Pod) (frozen.Record, error) {
 		Allocation: alloc,
 		Peak:       frozen.Peaks(alloc, asked),
 	}, nil
+}
+
+// wayOut says what the owner of a pod without an allocation can do.
+func (a *Agent) wayOut(pod *v1.Pod) string {
+	if pod.Spec.SchedulerName == a.SchedulerName {
+		return "have the administrator check that this scheduler is basalt-scheduler with the plugin deviceshare on"
+	}
+	return fmt.Sprintf("set spec.schedulerName to %q and create the pod again", a.SchedulerName)
 }
 
 // agrees compares every container's slices with what it asks.

@@ -1,6 +1,7 @@
 // Package kubelettest is the part of a kubelet that device plugins see: its registration socket, its
-// side of the device plugin calls over real unix sockets, and its device checkpoint, written by the
-// kubelet's own code. Tests decide when a pod is admitted and when a container starts.
+// side of the device plugin calls over real unix sockets, and its device checkpoint, in a form that a
+// test compares with what the kubelet's own code writes. Tests decide when a pod is admitted and when
+// a container starts.
 package kubelettest
 
 import (
@@ -18,8 +19,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 	pluginapi "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
-	"k8s.io/kubernetes/pkg/kubelet/checkpointmanager"
-	"k8s.io/kubernetes/pkg/kubelet/cm/devicemanager/checkpoint"
+
+	"github.com/basalt-gpu/basalt/deviceplugin/durable"
 )
 
 // CheckpointFile is the name that the kubelet gives its device checkpoint.
@@ -38,7 +39,7 @@ type Kubelet struct {
 
 	mu        sync.Mutex // guards what follows
 	plugins   map[string]*plugin
-	entries   []checkpoint.PodDevicesEntry
+	entries   []Entry
 	registers map[string]int
 }
 
@@ -197,9 +198,9 @@ func (k *Kubelet) Admit(podUID, container, resource string, count int, reuse ...
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.entries = append(k.entries, checkpoint.PodDevicesEntry{
+	k.entries = append(k.entries, Entry{
 		PodUID: podUID, ContainerName: container, ResourceName: resource,
-		DeviceIDs: checkpoint.DevicesPerNUMA{-1: ids}, AllocResp: raw,
+		DeviceIDs: map[int64][]string{-1: ids}, AllocResp: raw,
 	})
 	k.writeLocked()
 	return ids, answer.GetCdiDevices()[0].GetName(), nil
@@ -211,7 +212,7 @@ func (k *Kubelet) choose(resource string, count int, reuse []string) ([]string, 
 	held := map[string]bool{}
 	for _, e := range k.entries {
 		if e.ResourceName == resource {
-			for id := range e.DeviceIDs.Devices() {
+			for _, id := range e.ids() {
 				held[id] = true
 			}
 		}
@@ -244,7 +245,7 @@ func (k *Kubelet) StartContainer(podUID, container string) error {
 	var p *plugin
 	for _, e := range k.entries {
 		if e.PodUID == podUID && e.ContainerName == container {
-			ids, p = e.DeviceIDs.Devices().UnsortedList(), k.plugins[e.ResourceName]
+			ids, p = e.ids(), k.plugins[e.ResourceName]
 		}
 	}
 	k.mu.Unlock()
@@ -259,7 +260,7 @@ func (k *Kubelet) StartContainer(podUID, container string) error {
 func (k *Kubelet) Release(podUID string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var kept []checkpoint.PodDevicesEntry
+	var kept []Entry
 	for _, e := range k.entries {
 		if e.PodUID != podUID {
 			kept = append(kept, e)
@@ -283,9 +284,9 @@ func (k *Kubelet) Checkpoint(raw []byte) []byte {
 
 // Precondition: k.mu is held.
 func (k *Kubelet) writeLocked() {
-	m, err := checkpointmanager.NewCheckpointManager(k.pluginDir())
+	raw, err := Encode(k.entries)
 	if err == nil {
-		err = m.CreateCheckpoint(CheckpointFile, checkpoint.New(k.entries, map[string][]string{}))
+		err = durable.WriteVolatile(filepath.Join(k.pluginDir(), CheckpointFile), raw, 0o600)
 	}
 	if err != nil && k.tb.Context().Err() == nil {
 		k.tb.Errorf("write checkpoint: %v", err)
@@ -293,15 +294,3 @@ func (k *Kubelet) writeLocked() {
 }
 
 func (k *Kubelet) pluginDir() string { return filepath.Join(k.Dir, "device-plugins") }
-
-// Eventually waits until done returns true.
-func Eventually(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	deadline := time.Now().Add(Patience)
-	for !done() {
-		if time.Now().After(deadline) {
-			tb.Fatalf("timed out: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
