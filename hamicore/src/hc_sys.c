@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -216,12 +215,10 @@ bool hc_sys_is_dead(uint32_t pid, uint64_t start_time)
 
 uint64_t hc_sys_coarse_ms(void)
 {
-    struct timespec t;
-    int saved = errno;
+    struct timespec t = {0};
 
-    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &t) != 0)
-        t = (struct timespec){0};
-    errno = saved;
+    /* Cannot fail with a clock that every kernel has, so errno is safe. */
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
@@ -244,24 +241,28 @@ void hc_sys_message(const char *const *parts)
     call(NULL, SYS_writev, 2, (long)v, (long)n, 0, 0, 0);
 }
 
-void hc_lock_wait(struct hc_lock *l)
+static void pause_briefly(void)
 {
-    for (int spin = 0; spin < 100; spin++) {
-        uint32_t free_word = 0;
-
-        /* acquire: pairs with the release in hc_unlock. */
-        if (hc_load_relaxed32(&l->word) == 0 && hc_cas_acquire32(&l->word, &free_word, 1))
-            return;
 #if defined(__x86_64__)
-        __builtin_ia32_pause();
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
 #endif
-    }
-    /* acquire, as above. Marked contended even when we get it: we cannot know that nobody waits. */
-    while (hc_exchange_acqrel32(&l->word, 2) != 0)
-        call(NULL, SYS_futex, (long)&l->word, FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
 }
 
-void hc_lock_wake(struct hc_lock *l)
+void hc_lock_wait(struct hc_lock *l)
 {
-    call(NULL, SYS_futex, (long)&l->word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    for (uint32_t tries = 0;; tries++) {
+        uint32_t free_word = 0;
+
+        /* relaxed: only a hint. acquire: pairs with the release in hc_unlock. */
+        if (hc_load_relaxed32(&l->word) == 0 && hc_cas_acquire32(&l->word, &free_word, 1))
+            return;
+        if (tries < 100)
+            pause_briefly();
+        else if (tries < 110)
+            call(NULL, SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+        else /* the holder is preempted, perhaps by us at a higher priority */
+            hc_sys_sleep_us(50);
+    }
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hc_atomic.h"
+
 /* A file, as told apart from others by the kernel. */
 struct hc_file_id {
     uint64_t device, inode;
@@ -44,30 +46,27 @@ void hc_sys_sleep_us(uint32_t us);
 /* One line to stderr: the parts in order, up to a NULL. */
 void hc_sys_message(const char *const *parts);
 
-/* A lock for cold paths and for single map shards. Not recursive; never held around a driver call.
- * A forked child sets it back to zero. */
+/* A lock for single map shards (held for nanoseconds) and for cold paths, where waiting by sleeping
+ * is fine; a plain store to unlock makes it half as dear as one that keeps count of waiters. Not
+ * recursive; never held around a driver call. A forked child sets it back to zero. */
 struct hc_lock {
-    uint32_t word; /* 0 free, 1 held, 2 held with waiters */
+    uint32_t word; /* 0 free, 1 held */
 };
 
 void hc_lock_wait(struct hc_lock *l);
-void hc_lock_wake(struct hc_lock *l);
 
 static inline void hc_lock(struct hc_lock *l)
 {
     uint32_t free_word = 0;
 
     /* acquire: pairs with the release in hc_unlock. */
-    if (!__atomic_compare_exchange_n(&l->word, &free_word, 1, false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED))
+    if (__builtin_expect(!hc_cas_acquire32(&l->word, &free_word, 1), 0))
         hc_lock_wait(l);
 }
 
 static inline void hc_unlock(struct hc_lock *l)
 {
-    /* release: publishes what the lock guards; pairs with the acquires in hc_lock. */
-    if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
-        hc_lock_wake(l);
+    hc_store_release32(&l->word, 0); /* release: publishes what the lock guards */
 }
 
 #endif
