@@ -218,6 +218,12 @@ func TestHealthFollowsTheCard(t *testing.T) {
 			b := open(t, Options{SplitCount: 10, MemoryScaling: 1, CoreScaling: 1, Clock: clock})
 			uuid := b.Cards()[1].UUID
 			h := &health{sick: map[string]string{}}
+			// The first probe comes after the registration for events. The report of a card that was lost
+			// before shows that the watch is there, so that no event is posted too early.
+			if err := ctl("set-bad", "3", "79", "lost"); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = ctl("set-good", "3") }()
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() {
@@ -225,6 +231,7 @@ func TestHealthFollowsTheCard(t *testing.T) {
 				b.WatchHealth(ctx, h.report)
 			}()
 			defer func() { cancel(); <-done }()
+			eventually(t, clock, 0, func() bool { return h.reason(b.Cards()[3].UUID) != "" })
 			if err := ctl("set-bad", "1", tc.xid, tc.how); err != nil {
 				t.Fatal(err)
 			}

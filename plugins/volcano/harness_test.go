@@ -232,6 +232,10 @@ func (c *cluster) open(configText string, pods int) (*framework.Session, []frame
 	for _, a := range actionList {
 		conf.EnabledActionMap[a.Name()] = true
 	}
+	nodes, err := c.client.CoreV1().Nodes().List(c.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	c.until("the cache sees the cluster", func() bool {
 		snapshot, n := c.cache.Snapshot(), 0
 		for _, job := range snapshot.Jobs {
@@ -242,7 +246,7 @@ func (c *cluster) open(configText string, pods int) (*framework.Session, []frame
 				n++
 			}
 		}
-		return n == pods && len(snapshot.Nodes) > 0
+		return n == pods && len(snapshot.Nodes) == len(nodes.Items)
 	})
 	return framework.OpenSession(c.cache, tiers, configurations), actionList
 }

@@ -14,12 +14,10 @@ import (
 	"github.com/basalt-gpu/basalt/test/cluster"
 )
 
-const ledgerPath = "/debug/basalt/ledger"
-
 // readLedger asks the running scheduler what it believes.
 func readLedger(ctx context.Context) (ledger.Snapshot, error) {
 	var out ledger.Snapshot
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.SchedulerURL()+ledgerPath, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.LedgerURL(), nil)
 	if err != nil {
 		return out, err
 	}

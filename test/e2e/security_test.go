@@ -200,7 +200,7 @@ func driftEvents(ctx context.Context, ns, pod string) []string {
 	Expect(err).NotTo(HaveOccurred())
 	var out []string
 	for _, e := range events.Items {
-		if e.InvolvedObject.Name != pod || e.Source.Component != agentComponent && e.ReportingController != agentComponent {
+		if e.InvolvedObject.Name != pod || e.Source.Component != agentComponent {
 			continue
 		}
 		for range max(e.Count, 1) {
