@@ -70,11 +70,12 @@ var _ = Describe("A card that goes bad", Label(labelHealth), func() {
 // setCard breaks or repairs a fake card, and waits until the scheduler knows.
 func setCard(ctx context.Context, uuid string, healthy bool) {
 	GinkgoHelper()
-	verb := "set-bad"
+	// XID 79: the card has fallen off the bus.
+	args := []string{"set-bad", uuid, "79", "lost"}
 	if healthy {
-		verb = "set-good"
+		args = []string{"set-good", uuid}
 	}
-	out, err := exec.CommandContext(ctx, node.FakeGPUControl(), verb, uuid).CombinedOutput()
+	out, err := exec.CommandContext(ctx, node.FakeGPUControl(), args...).CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s", out)
 	Eventually(ctx, func(g Gomega) {
 		for _, c := range cardsOf(mustLedger(ctx)) {

@@ -48,11 +48,11 @@ var badInputs = []badInput{
 	{name: "unknown-uuid", limits: map[v1.ResourceName]string{gpu: "1", gpumem: "3000"},
 		annotations: map[string]string{useUUIDKey: noCard}, want: []string{"uuid", noCard}},
 	{name: "memory-without-count", limits: map[v1.ResourceName]string{gpumem: "3000"},
-		want: []string{"spec.containers[0].resources.limits[nvidia.com/gpumem]", "3000"}},
+		want: []string{"spec.containers[0].resources.limits[nvidia.com/gpu]", "nvidia.com/gpumem 3000"}},
 	{name: "percentage-without-count", limits: map[v1.ResourceName]string{gpumemPct: "50"},
-		want: []string{"spec.containers[0].resources.limits[nvidia.com/gpumem-percentage]", "50"}},
+		want: []string{"spec.containers[0].resources.limits[nvidia.com/gpu]", "nvidia.com/gpumem-percentage 50"}},
 	{name: "cores-without-count", limits: map[v1.ResourceName]string{vgpuCores: "30"},
-		want: []string{"spec.containers[0].resources.limits[volcano.sh/vgpu-cores]", "30"}},
+		want: []string{"spec.containers[0].resources.limits[volcano.sh/vgpu-number]", "volcano.sh/vgpu-cores 30"}},
 }
 
 var _ = Describe("Bad input", Label(labelInput), func() {

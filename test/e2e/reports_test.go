@@ -136,7 +136,7 @@ func expectSlice(ctx context.Context, pod *v1.Pod, container string, want slice)
 	slices := expectAsked(pod, container, want)
 	v := waitView(ctx, pod, container, "info")
 
-	host, err := os.ReadFile(filepath.Join(node.AgentRunDir(), string(pod.UID), container, hamicore.LimitsName))
+	host, err := os.ReadFile(filepath.Join(node.AgentRunDir(), "pods", string(pod.UID), container, hamicore.LimitsName))
 	Expect(err).NotTo(HaveOccurred())
 	inside, err := base64.StdEncoding.DecodeString(v.limits)
 	Expect(err).NotTo(HaveOccurred())
