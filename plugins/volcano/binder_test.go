@@ -366,7 +366,7 @@ func TestFortyPodsAreBoundInParallelWithinTheLimit(t *testing.T) {
 	}
 	f.server.mu.Lock()
 	defer f.server.mu.Unlock()
-	if f.server.mostBusy != workers || len(f.server.bindings) != pods {
+	if cap(f.slots) != workers || f.server.mostBusy != workers || len(f.server.bindings) != pods {
 		t.Errorf("%d bindings, at most %d at once, want %d and %d", len(f.server.bindings), f.server.mostBusy, pods, workers)
 	}
 	for _, b := range f.server.bindings {
