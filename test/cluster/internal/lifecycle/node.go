@@ -84,7 +84,8 @@ func (r *Runner) hardware(ctx context.Context) error {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(layout.FakeGPUDir, "state")); errors.Is(err, fs.ErrNotExist) {
-		if out, err := exec.CommandContext(ctx, control, "init", "--config", filepath.Join(r.Repo, fakeCards)).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, control, "init", "--require-devnodes",
+			"--config", filepath.Join(r.Repo, fakeCards)).CombinedOutput(); err != nil {
 			return fmt.Errorf("make fake cards: %w: %s", err, out)
 		}
 	}
