@@ -65,6 +65,21 @@ int hc_sys_file_id(int fd, struct hc_file_id *id)
     return failed;
 }
 
+#ifdef __SANITIZE_THREAD__
+/* The sanitizer must see that memory comes and goes, or it takes a reused address for a race. */
+static int map(int fd, size_t bytes, int protection, int flags, void **out)
+{
+    void *at = mmap(NULL, bytes, protection, flags, fd, 0);
+
+    *out = at == MAP_FAILED ? NULL : at;
+    return at == MAP_FAILED ? errno : 0;
+}
+
+void hc_sys_unmap(void *at, size_t bytes)
+{
+    munmap(at, bytes);
+}
+#else
 static int map(int fd, size_t bytes, int protection, int flags, void **out)
 {
     long r = 0;
@@ -74,6 +89,12 @@ static int map(int fd, size_t bytes, int protection, int flags, void **out)
     return failed;
 }
 
+void hc_sys_unmap(void *at, size_t bytes)
+{
+    call(NULL, SYS_munmap, (long)at, (long)bytes, 0, 0, 0, 0);
+}
+#endif
+
 int hc_sys_map_file(int fd, size_t bytes, bool writable, void **out)
 {
     return map(fd, bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, out);
@@ -82,11 +103,6 @@ int hc_sys_map_file(int fd, size_t bytes, bool writable, void **out)
 int hc_sys_map_memory(size_t bytes, void **out)
 {
     return map(-1, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, out);
-}
-
-void hc_sys_unmap(void *at, size_t bytes)
-{
-    call(NULL, SYS_munmap, (long)at, (long)bytes, 0, 0, 0, 0);
 }
 
 static int set_lock(int fd, uint64_t byte, short type)
