@@ -130,6 +130,7 @@ type binderFixture struct {
 	*Binder
 	server *server
 	client kubernetes.Interface
+	stop   context.CancelFunc // ends the process, as far as the Binder is concerned
 	t      *testing.T
 }
 
@@ -142,9 +143,9 @@ func newBinderFixture(t *testing.T, workers int) *binderFixture {
 	b := newBinder(ctx, l, Options{BindTimeout: 300 * time.Millisecond, BindWorkers: workers}, func(pod *v1.Pod) bool {
 		return request.Asks(pod, request.Defaults())
 	})
-	b.retry = retryTimes{linger: time.Millisecond, get: 100 * time.Millisecond, first: time.Millisecond, most: 2 * time.Millisecond, total: time.Second}
+	b.retry = retryTimes{linger: time.Millisecond, get: 100 * time.Millisecond, first: time.Millisecond, most: 2 * time.Millisecond}
 	t.Cleanup(func() { cancel(); b.wait() })
-	return &binderFixture{Binder: b, server: s, client: s.client(t), t: t}
+	return &binderFixture{Binder: b, server: s, client: s.client(t), stop: cancel, t: t}
 }
 
 // committed makes a pod that a session committed to node1.
@@ -282,6 +283,8 @@ func TestSearchForAnOutcomeEnds(t *testing.T) {
 	tests := map[string]struct {
 		end       func(f *binderFixture, task *api.TaskInfo)
 		wantState ledger.State
+		// A pod whose outcome was never learned stays undecided.
+		wantUndecided bool
 	}{
 		"when the watch shows the pod bound": {
 			end: func(f *binderFixture, task *api.TaskInfo) {
@@ -294,12 +297,11 @@ func TestSearchForAnOutcomeEnds(t *testing.T) {
 			end:       func(f *binderFixture, task *api.TaskInfo) { f.ledger.Forget(string(task.UID)) },
 			wantState: "none",
 		},
-		"when its time is over": {end: func(f *binderFixture, _ *api.TaskInfo) {}, wantState: "none"},
+		"when the process ends, and the slice is kept": {end: func(f *binderFixture, _ *api.TaskInfo) { f.stop() }, wantState: ledger.Assumed, wantUndecided: true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newBinderFixture(t, 4)
-			f.retry.total = 50 * time.Millisecond
 			task := f.committed("p")
 			f.server.mu.Lock()
 			f.server.deafGets = 1 << 30
@@ -308,8 +310,8 @@ func TestSearchForAnOutcomeEnds(t *testing.T) {
 			f.Bind(f.client, []*api.TaskInfo{task})
 			tc.end(f, task)
 			f.tasks.Wait()
-			if got := f.state(task); got != tc.wantState || f.undecided(string(task.UID)) {
-				t.Errorf("slice is %s, undecided %t, want %s", got, f.undecided(string(task.UID)), tc.wantState)
+			if got := f.state(task); got != tc.wantState || f.undecided(string(task.UID)) != tc.wantUndecided {
+				t.Errorf("slice is %s, undecided %t, want %s, %t", got, f.undecided(string(task.UID)), tc.wantState, tc.wantUndecided)
 			}
 		})
 	}

@@ -22,8 +22,8 @@ type retryTimes struct {
 	linger time.Duration
 	// get bounds one read of the pod.
 	get time.Duration
-	// first and most are the shortest and the longest pause between reads, total bounds them all.
-	first, most, total time.Duration
+	// first and most are the shortest and the longest pause between reads.
+	first, most time.Duration
 }
 
 var defaultRetryTimes = retryTimes{
@@ -31,7 +31,6 @@ var defaultRetryTimes = retryTimes{
 	get:    10 * time.Second,
 	first:  time.Second,
 	most:   30 * time.Second,
-	total:  5 * time.Minute,
 }
 
 // binding is what was sent.
@@ -84,16 +83,11 @@ func (b *Binder) settle(client kubernetes.Interface, sent binding, cause error) 
 	return fmt.Errorf("%w; whether the pod is bound is not known (%v), its slice is kept until it is", cause, err)
 }
 
-// searchOutcome reads the pod until its fate is known, the ledger has learned it from the watch, or
-// the time is over. By then the API server has dropped the request long ago.
+// searchOutcome reads the pod until its fate is known, the ledger has learned it from the watch, or the
+// process ends. There is no other end: a slice that is given back by the clock could be sold twice.
 func (b *Binder) searchOutcome(client kubernetes.Interface, sent binding, cause error) {
 	uid, ref := string(sent.pod.UID), klog.KObj(sent.pod)
-	wait := b.retry.first
-	for spent := time.Duration(0); spent < b.retry.total; spent += wait {
-		if !b.pause(wait) {
-			return
-		}
-		wait = min(2*wait, b.retry.most)
+	for wait := b.retry.first; b.pause(wait); wait = min(2*wait, b.retry.most) {
 		if _, state, ok := b.ledger.Held(uid); !ok || state != ledger.Assumed {
 			b.log.Info("Outcome of binding learned from the watch", "pod", ref, "held", ok, "state", state)
 			b.setOpen(uid, false)
@@ -108,8 +102,6 @@ func (b *Binder) searchOutcome(client kubernetes.Interface, sent binding, cause 
 		b.log.Info("Outcome of binding found", "pod", ref, "node", sent.node, "bound", result == nil)
 		return
 	}
-	b.log.Error(cause, "Outcome of binding was not found in time, the slice is released", "pod", ref, "node", sent.node)
-	_ = b.conclude(sent, outcomeNotBound, cause)
 }
 
 // conclude leaves the ledger as the outcome demands.

@@ -61,26 +61,7 @@ var _ = Describe("A gang of vGPU tasks", Label(labelGang), func() {
 
 	It("leaves no trace when it does not fit", func(ctx SpecContext) {
 		ns := newNamespace(ctx)
-		neighbour := makePod("neighbour").raw(reporting("main", slice{cards: 1, memory: 30000, cores: 10})).obj()
-		create(ctx, ns, neighbour)
-		waitRunning(ctx, ns, 1)
-		before := mustLedger(ctx)
-
-		// One task fits on each card but the neighbour's: seven of the nine.
-		nine := makePod("").app("main", slice{cards: 1, memory: 60000}, "hold").obj()
-		createJob(ctx, ns, makeJob("too-large", 0, task{name: "worker", replicas: 9, pod: nine}))
-		Eventually(func(g Gomega) { g.Expect(list(ctx, ns)).To(HaveLen(10)) }).WithTimeout(soon).Should(Succeed())
-		waitSessions(ctx, ns, 3)
-
-		members := jobPods(ctx, ns, "too-large")
-		Expect(members).To(HaveLen(9))
-		Expect(placed(members)).To(BeEmpty(), "members of a gang that does not fit were placed")
-		Eventually(func() ([]string, error) { return ledgerPods(ctx) }).WithTimeout(soon).Should(Equal([]string{ns + "/neighbour bound"}))
-		after := mustLedger(ctx)
-		Expect(after).To(Equal(before), "the ledger before and after")
-		Expect(overcommitted(after)).To(BeEmpty())
-
-		// Members that would fit alone are told by Volcano that they wait for the others.
+		members := tooLarge(ctx, ns)
 		By("the event says which resource is short and by how much")
 		Eventually(func() []string {
 			var texts []string
@@ -88,11 +69,46 @@ var _ = Describe("A gang of vGPU tasks", Label(labelGang), func() {
 				texts = append(texts, said(ctx, ns, pod.Name))
 			}
 			return texts
-		}).WithTimeout(soon).WithPolling(interval).Should(ContainElement(
-			MatchRegexp(`event .*insufficient device memory.*asks 60000 MiB per card.*best card has (21920|51920) MiB free.*(38080|8080) MiB short`)))
+		}).WithTimeout(soon).WithPolling(interval).Should(ContainElement(MatchRegexp(shortage)))
 		Expect(placed(jobPods(ctx, ns, "too-large"))).To(BeEmpty())
 	})
+
+	// Pending: members that would fit alone are told by Volcano only that they wait for the others.
+	PIt("tells every member what is short when it does not fit", func(ctx SpecContext) {
+		ns := newNamespace(ctx)
+		for _, pod := range tooLarge(ctx, ns) {
+			Eventually(func() string { return said(ctx, ns, pod.Name) }).WithTimeout(soon).WithPolling(interval).
+				Should(MatchRegexp(shortage))
+		}
+	})
 })
+
+const shortage = `event .*insufficient device memory.*asks 60000 MiB per card.*best card has (21920|51920) MiB free.*(38080|8080) MiB short`
+
+// tooLarge submits a gang of which seven of nine members fit, checks that it leaves no trace, and
+// returns its members.
+func tooLarge(ctx context.Context, ns string) []v1.Pod {
+	GinkgoHelper()
+	neighbour := makePod("neighbour").raw(reporting("main", slice{cards: 1, memory: 30000, cores: 10})).obj()
+	create(ctx, ns, neighbour)
+	waitRunning(ctx, ns, 1)
+	before := mustLedger(ctx)
+
+	// One task fits on each card but the neighbour's.
+	nine := makePod("").app("main", slice{cards: 1, memory: 60000}, "hold").obj()
+	createJob(ctx, ns, makeJob("too-large", 0, task{name: "worker", replicas: 9, pod: nine}))
+	Eventually(func(g Gomega) { g.Expect(list(ctx, ns)).To(HaveLen(10)) }).WithTimeout(soon).Should(Succeed())
+	waitSessions(ctx, ns, 3)
+
+	members := jobPods(ctx, ns, "too-large")
+	Expect(members).To(HaveLen(9))
+	Expect(placed(members)).To(BeEmpty(), "members of a gang that does not fit were placed")
+	Eventually(func() ([]string, error) { return ledgerPods(ctx) }).WithTimeout(soon).Should(Equal([]string{ns + "/neighbour bound"}))
+	after := mustLedger(ctx)
+	Expect(after).To(Equal(before), "the ledger before and after")
+	Expect(overcommitted(after)).To(BeEmpty())
+	return members
+}
 
 // exampleJob is the example as committed.
 func exampleJob() *batch.Job {

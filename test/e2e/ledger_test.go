@@ -77,15 +77,6 @@ func cardsOf(s ledger.Snapshot) []ledger.CardSnapshot {
 	return nil
 }
 
-// cardUse is the use of each card, for comparing two moments.
-func cardUse(s ledger.Snapshot) map[string]ledger.Use {
-	out := map[string]ledger.Use{}
-	for _, c := range cardsOf(s) {
-		out[c.UUID] = c.Used
-	}
-	return out
-}
-
 // overcommitted names the cards of which the ledger itself has sold more than there is.
 func overcommitted(s ledger.Snapshot) []string {
 	var out []string

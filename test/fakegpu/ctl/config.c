@@ -120,8 +120,9 @@ static void check_card(const struct fg_state *s, uint32_t i)
     const struct fg_card *c = &s->cards[i];
 
     if (c->model[0] == '\0' || strncmp(c->uuid, "GPU-", 4) != 0 || strlen(c->uuid) != 40)
-        ctl_fail("cards[%u]: wants a model, and a uuid like GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
-                 i);
+        ctl_fail(
+            "cards[%u]: wants a model, and a uuid like GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+            i);
     if (c->memory_bytes == 0 || c->memory_bytes % FG_GRANULARITY != 0)
         ctl_fail("cards[%u].memoryMiB: want an even number above 0", i);
     for (uint32_t j = 0; j < i; j++) {
@@ -182,9 +183,9 @@ void ctl_config_read(const char *path, const struct ctl_overrides *o, struct fg_
         ctl_fail("%s: want an object", path);
     set_fields((char *)s, node_fields, COUNT(node_fields), root, "cudaVersion defaults cards");
     const struct json *cuda = json_get(root, "cudaVersion");
-    version = o->cuda_version != NULL                           ? o->cuda_version
+    version = o->cuda_version != NULL                     ? o->cuda_version
               : cuda != NULL && cuda->kind == JSON_STRING ? cuda->text
-                                                                : "";
+                                                          : "";
     s->cuda_version = cuda_number(version);
     if (s->cuda_version < 11000)
         ctl_fail("cudaVersion: \"%s\" is not a version from 11.0 on", version);

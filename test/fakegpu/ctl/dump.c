@@ -19,8 +19,8 @@ static void print_card(const struct fg_node *n, uint32_t i)
            "\"pciBusId\": \"%08X:%02X:%02X.0\", \"numa\": %d, \"memoryMiB\": %" PRIu64
            ", \"usedMiB\": %" PRIu64 ", \"fault\": \"%s\", \"xid\": %u}",
            i == 0 ? "" : ",", i, c->uuid, c->model, c->pci_domain, c->pci_bus, c->pci_device,
-           c->numa, c->memory_bytes >> 20, fg_card_used(n, i) >> 20,
-           fault_names[fault % 4], fg_load32_relaxed(&c->xid));
+           c->numa, c->memory_bytes >> 20, fg_card_used(n, i) >> 20, fault_names[fault % 4],
+           fg_load32_relaxed(&c->xid));
 }
 
 /* Names come from programs: what JSON could not hold is replaced. */

@@ -99,7 +99,8 @@ static struct json *word(struct reader *r, struct json *v)
         const char *text;
         enum json_kind kind;
         bool boolean;
-    } words[] = {{"true", JSON_BOOL, true}, {"false", JSON_BOOL, false}, {"null", JSON_NULL, false}};
+    } words[] = {
+        {"true", JSON_BOOL, true}, {"false", JSON_BOOL, false}, {"null", JSON_NULL, false}};
     char *end;
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

@@ -15,8 +15,8 @@ FC_API CUresult cuGetProcAddress(const char *symbol, void **fn, int version, uin
 FC_API CUresult cuGetProcAddress_ptsz(const char *symbol, void **fn, int version, uint64_t flags);
 FC_API CUresult cuGetProcAddress_v2(const char *symbol, void **fn, int version, uint64_t flags,
                                     CUdriverProcAddressQueryResult *status);
-FC_API CUresult cuGetProcAddress_v2_ptsz(const char *symbol, void **fn, int version,
-                                         uint64_t flags, CUdriverProcAddressQueryResult *status);
+FC_API CUresult cuGetProcAddress_v2_ptsz(const char *symbol, void **fn, int version, uint64_t flags,
+                                         CUdriverProcAddressQueryResult *status);
 
 FC_API CUresult cuDeviceGet(CUdevice *device, int ordinal);
 FC_API CUresult cuDeviceGetCount(int *count);
@@ -69,8 +69,7 @@ FC_API CUresult cuMemAllocPitch_v2(CUdeviceptr *p, size_t *pitch, size_t width, 
 FC_API CUresult cuMemAllocManaged(CUdeviceptr *p, size_t bytes, unsigned flags);
 FC_API CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr p);
 FC_API CUresult cuPointerGetAttribute(void *data, int attribute, CUdeviceptr p);
-FC_API CUresult cuPointerGetAttributes(unsigned count, int *attributes, void **data,
-                                       CUdeviceptr p);
+FC_API CUresult cuPointerGetAttributes(unsigned count, int *attributes, void **data, CUdeviceptr p);
 
 FC_API CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes);
 FC_API CUresult cuMemcpyHtoD_v2_ptds(CUdeviceptr to, const void *from, size_t bytes);
@@ -84,8 +83,8 @@ FC_API CUresult cuMemsetD8_v2_ptds(CUdeviceptr to, unsigned char value, size_t b
 FC_API CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
                             const CUmemAllocationProp *prop, unsigned long long flags);
 FC_API CUresult cuMemRelease(CUmemGenericAllocationHandle handle);
-FC_API CUresult cuMemAddressReserve(CUdeviceptr *p, size_t size, size_t alignment,
-                                    CUdeviceptr hint, unsigned long long flags);
+FC_API CUresult cuMemAddressReserve(CUdeviceptr *p, size_t size, size_t alignment, CUdeviceptr hint,
+                                    unsigned long long flags);
 FC_API CUresult cuMemAddressFree(CUdeviceptr p, size_t size);
 FC_API CUresult cuMemMap(CUdeviceptr p, size_t size, size_t offset,
                          CUmemGenericAllocationHandle handle, unsigned long long flags);

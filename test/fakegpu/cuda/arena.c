@@ -1,4 +1,5 @@
-/* Owns allocation in an arena: slabs for up to 1 MiB, whole pages above, and a pool's kept pages. */
+/* Owns allocation in an arena: slabs for up to 1 MiB, whole pages above, and a pool's kept pages.
+ */
 #include "arena.h"
 
 #include <stdlib.h>

@@ -78,10 +78,10 @@ struct fc_window {
 /* One allocator: of cuMemAlloc, of managed memory, or of a pool. Guarded by the window's mu. */
 struct fc_arena {
     struct fc_window *window;
-    bool managed; /* the host can touch it */
-    bool keep;    /* a pool: freed pages stay reserved until trimmed */
+    bool managed;                         /* the host can touch it */
+    bool keep;                            /* a pool: freed pages stay reserved until trimmed */
     struct fc_block *partial[FC_CLASSES]; /* slabs with room */
-    struct fc_block *cached; /* keep only */
+    struct fc_block *cached;              /* keep only */
     uint64_t reserved, reserved_high, used, used_high, threshold;
 };
 

@@ -12,56 +12,59 @@ struct attribute {
     size_t field; /* offset in struct fg_card, or 0 */
 };
 
-#define FIELD(id, name) {id, 0, offsetof(struct fg_card, name)}
+#define FIELD(id, name)                                                                            \
+    {                                                                                              \
+        id, 0, offsetof(struct fg_card, name)                                                      \
+    }
 
 static const struct attribute attributes[] = {
-    {1, 1024, 0},                /* threads per block */
-    {2, 1024, 0},                /* block x, y, z */
+    {1, 1024, 0}, /* threads per block */
+    {2, 1024, 0}, /* block x, y, z */
     {3, 1024, 0},
     {4, 64, 0},
-    {5, 2147483647, 0},          /* grid x, y, z */
+    {5, 2147483647, 0}, /* grid x, y, z */
     {6, 65535, 0},
     {7, 65535, 0},
-    {8, 49152, 0},               /* shared memory per block */
-    {9, 65536, 0},               /* constant memory */
-    {10, 32, 0},                 /* warp size */
-    {11, 2147483647, 0},         /* pitch */
-    {12, 65536, 0},              /* registers per block */
-    {13, 1410000, 0},            /* clock, kHz */
-    {14, 512, 0},                /* texture alignment */
-    {15, 1, 0},                  /* copies overlap kernels */
+    {8, 49152, 0},       /* shared memory per block */
+    {9, 65536, 0},       /* constant memory */
+    {10, 32, 0},         /* warp size */
+    {11, 2147483647, 0}, /* pitch */
+    {12, 65536, 0},      /* registers per block */
+    {13, 1410000, 0},    /* clock, kHz */
+    {14, 512, 0},        /* texture alignment */
+    {15, 1, 0},          /* copies overlap kernels */
     FIELD(16, multiprocessors),
-    {17, 0, 0},                  /* kernel timeout */
-    {18, 0, 0},                  /* integrated */
-    {19, 1, 0},                  /* maps host memory */
-    {20, 0, 0},                  /* compute mode: default */
-    {31, 1, 0},                  /* concurrent kernels */
-    {32, 1, 0},                  /* ECC on */
+    {17, 0, 0}, /* kernel timeout */
+    {18, 0, 0}, /* integrated */
+    {19, 1, 0}, /* maps host memory */
+    {20, 0, 0}, /* compute mode: default */
+    {31, 1, 0}, /* concurrent kernels */
+    {32, 1, 0}, /* ECC on */
     FIELD(33, pci_bus),
     FIELD(34, pci_device),
-    {35, 0, 0},                  /* TCC */
-    {36, 1593000, 0},            /* memory clock, kHz */
-    {37, 5120, 0},               /* memory bus, bits */
-    {38, 41943040, 0},           /* L2 */
-    {39, 2048, 0},               /* threads per multiprocessor */
-    {40, 3, 0},                  /* copy engines */
-    {41, 1, 0},                  /* unified addressing */
+    {35, 0, 0},        /* TCC */
+    {36, 1593000, 0},  /* memory clock, kHz */
+    {37, 5120, 0},     /* memory bus, bits */
+    {38, 41943040, 0}, /* L2 */
+    {39, 2048, 0},     /* threads per multiprocessor */
+    {40, 3, 0},        /* copy engines */
+    {41, 1, 0},        /* unified addressing */
     FIELD(50, pci_domain),
     FIELD(75, cc_major),
     FIELD(76, cc_minor),
-    {78, 1, 0},                  /* stream priorities */
-    {81, 167936, 0},             /* shared memory per multiprocessor */
-    {82, 65536, 0},              /* registers per multiprocessor */
-    {83, 1, 0},                  /* managed memory */
-    {84, 0, 0},                  /* multi-GPU board */
-    {88, 0, 0},                  /* pageable memory access */
-    {89, 1, 0},                  /* concurrent managed access */
-    {95, 0, 0},                  /* cooperative launch */
-    {97, 166912, 0},             /* shared memory opt-in */
-    {102, 1, 0},                 /* virtual memory management */
-    {103, 0, 0},                 /* export as file descriptor */
-    {106, 32, 0},                /* blocks per multiprocessor */
-    {115, 1, 0},                 /* memory pools */
+    {78, 1, 0},      /* stream priorities */
+    {81, 167936, 0}, /* shared memory per multiprocessor */
+    {82, 65536, 0},  /* registers per multiprocessor */
+    {83, 1, 0},      /* managed memory */
+    {84, 0, 0},      /* multi-GPU board */
+    {88, 0, 0},      /* pageable memory access */
+    {89, 1, 0},      /* concurrent managed access */
+    {95, 0, 0},      /* cooperative launch */
+    {97, 166912, 0}, /* shared memory opt-in */
+    {102, 1, 0},     /* virtual memory management */
+    {103, 0, 0},     /* export as file descriptor */
+    {106, 32, 0},    /* blocks per multiprocessor */
+    {115, 1, 0},     /* memory pools */
 };
 
 #undef FIELD

@@ -41,7 +41,7 @@ struct fc_driver {
     uint32_t slot;
     uint32_t device_count; /* visible ones */
     struct fc_device *visible[FG_MAX_CARDS];
-    struct fc_device devices[FG_MAX_CARDS];    /* by card index */
+    struct fc_device devices[FG_MAX_CARDS];      /* by card index */
     struct fc_context contexts[FC_MAX_CONTEXTS]; /* guarded by mu; id is index + 1 */
     _Atomic uint64_t reaped_at;                  /* coarse clock, ns */
     /* 1 between cuInit and fork: it stands on a page that the kernel wipes in a forked child. */

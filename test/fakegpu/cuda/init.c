@@ -19,8 +19,7 @@ static bool was_initialized, has_slot; /* guarded by fc_driver.mu */
 static int page_make(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (page == MAP_FAILED)
         return errno;

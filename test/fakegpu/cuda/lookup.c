@@ -1,8 +1,8 @@
 /* Owns names: symbols by version (cuGetProcAddress), error texts, export tables. */
 #include <string.h>
 
-#include "driver.h"
 #include "api_table.h"
+#include "driver.h"
 
 struct symbol {
     const char *name;
@@ -148,7 +148,10 @@ struct error_text {
     const char *name, *text;
 };
 
-#define ERROR(name, text) {name, #name, text}
+#define ERROR(name, text)                                                                          \
+    {                                                                                              \
+        name, #name, text                                                                          \
+    }
 static const struct error_text errors[] = {
     ERROR(CUDA_SUCCESS, "no error"),
     ERROR(CUDA_ERROR_INVALID_VALUE, "invalid argument"),

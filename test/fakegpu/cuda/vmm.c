@@ -97,10 +97,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
         free(p);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    *p = (struct fc_physical){.card = d->card_index,
-                              .handles = 1,
-                              .bytes = size,
-                              .prop = *prop};
+    *p = (struct fc_physical){.card = d->card_index, .handles = 1, .bytes = size, .prop = *prop};
     pthread_mutex_lock(&ranges()->mu);
     p->next = live;
     live = p;
@@ -152,8 +149,7 @@ CUresult cuMemAddressReserve(CUdeviceptr *p, size_t size, size_t alignment, CUde
     if (size >> FC_PAGE_SHIFT >= FC_WINDOW_PAGES)
         return CUDA_ERROR_OUT_OF_MEMORY;
     pthread_mutex_lock(&ranges()->mu);
-    struct fc_block *b =
-        fc_block_new(ranges(), FC_RESERVED, (uint32_t)(size >> FC_PAGE_SHIFT));
+    struct fc_block *b = fc_block_new(ranges(), FC_RESERVED, (uint32_t)(size >> FC_PAGE_SHIFT));
     if (b != NULL)
         *p = b->base;
     pthread_mutex_unlock(&ranges()->mu);

@@ -70,7 +70,7 @@ static uint32_t pages_take(struct fc_window *w, uint32_t pages)
     first = r->first;
     r->first += pages;
     r->pages -= pages;
-    struct fc_range **home = r->pages == 0         ? &w->spare_ranges
+    struct fc_range **home = r->pages == 0        ? &w->spare_ranges
                              : r->pages < FC_BINS ? &w->bins[r->pages]
                                                   : &w->bins[0];
     r->next = *home;

@@ -1,6 +1,6 @@
 /*
- * cudaprobe runs its arguments as a script, step by step in one process, and prints one JSON object a
- * step. It is what the containers of the tests run.
+ * cudaprobe runs its arguments as a script, step by step in one process, and prints one JSON object
+ * a step. It is what the containers of the tests run.
  *
  *   info                    every visible device through CUDA and NVML
  *   alloc|managed|pitch|create|async MIB [device]
@@ -41,12 +41,14 @@ static struct kept kept[MAX_KEPT];
 static int kept_count;
 static CUresult last_result;
 
-static _Noreturn void usage(const char *step, const char *why) {
+static _Noreturn void usage(const char *step, const char *why)
+{
     printf("{\"step\":\"%s\",\"error\":\"%s\"}\n", step, why);
     exit(STATUS_USAGE);
 }
 
-static unsigned long number(const char *step, const char *text) {
+static unsigned long number(const char *step, const char *text)
+{
     char *end = NULL;
     unsigned long value = text == NULL ? 0 : strtoul(text, &end, 10);
     if (text == NULL || end == text || *end != 0)
@@ -54,12 +56,14 @@ static unsigned long number(const char *step, const char *text) {
     return value;
 }
 
-static bool is_number(const char *text) {
+static bool is_number(const char *text)
+{
     return text != NULL && *text != 0 && strspn(text, "0123456789") == strlen(text);
 }
 
 /* Prints a text as a JSON string. */
-static void print_quoted(const char *text) {
+static void print_quoted(const char *text)
+{
     putchar('"');
     for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++) {
         if (*c == '"' || *c == '\\')
@@ -72,7 +76,8 @@ static void print_quoted(const char *text) {
     putchar('"');
 }
 
-static void print_result(const char *step, size_t bytes, CUresult result) {
+static void print_result(const char *step, size_t bytes, CUresult result)
+{
     printf("{\"step\":\"%s\",\"mib\":%zu,\"result\":\"%s\"}\n", step, bytes / mib,
            result == CUDA_SUCCESS ? "CUDA_SUCCESS" : probe_error_name(result));
 }
@@ -85,7 +90,8 @@ struct totals {
     const char *nvml_error;
 };
 
-static struct totals read_totals(struct probe_device device) {
+static struct totals read_totals(struct probe_device device)
+{
     struct totals t = {.nvml_error = ""};
     const struct probe_cuda *cuda = probe_cuda();
     CUdevice handle = 0;
@@ -104,7 +110,8 @@ static struct totals read_totals(struct probe_device device) {
     return t;
 }
 
-static void step_info(void) {
+static void step_info(void)
+{
     int count = probe_device_count();
     printf("{\"step\":\"info\",\"devices\":[");
     for (int i = 0; i < count; i++) {
@@ -123,7 +130,8 @@ static void step_info(void) {
     printf("]}\n");
 }
 
-static CUresult take(enum way way, size_t bytes, int device, unsigned long long *address) {
+static CUresult take(enum way way, size_t bytes, int device, unsigned long long *address)
+{
     const struct probe_cuda *cuda = probe_cuda();
     CUresult result = probe_use(device);
     if (result != CUDA_SUCCESS)
@@ -145,7 +153,8 @@ static CUresult take(enum way way, size_t bytes, int device, unsigned long long 
     return CUDA_SUCCESS;
 }
 
-static void step_take(const char *step, enum way way, size_t bytes, int device) {
+static void step_take(const char *step, enum way way, size_t bytes, int device)
+{
     if (kept_count == MAX_KEPT)
         usage(step, "keeps 4096 allocations at most");
     struct kept k = {.way = way, .bytes = bytes};
@@ -155,7 +164,8 @@ static void step_take(const char *step, enum way way, size_t bytes, int device) 
     print_result(step, bytes, last_result);
 }
 
-static void step_free(void) {
+static void step_free(void)
+{
     if (kept_count == 0)
         usage("free", "nothing is allocated");
     struct kept k = kept[--kept_count];
@@ -169,7 +179,8 @@ static void step_free(void) {
     print_result("free", k.bytes, last_result);
 }
 
-static void step_touch(void) {
+static void step_touch(void)
+{
     if (kept_count == 0 || kept[kept_count - 1].way == WAY_CREATE)
         usage("touch", "no mapped allocation is kept");
     struct kept k = kept[kept_count - 1];
@@ -177,7 +188,8 @@ static void step_touch(void) {
     print_result("touch", k.bytes, last_result);
 }
 
-static void step_expect(const char *step, CUresult want) {
+static void step_expect(const char *step, CUresult want)
+{
     if (last_result == want)
         return;
     printf("{\"step\":\"%s\",\"error\":\"last result was %s\"}\n", step,
@@ -185,29 +197,34 @@ static void step_expect(const char *step, CUresult want) {
     exit(STATUS_UNEXPECTED);
 }
 
-static void step_expect_total(size_t want) {
+static void step_expect_total(size_t want)
+{
     int count = probe_device_count();
     for (int i = 0; i < count; i++) {
         struct totals t = read_totals(probe_device(i));
         if (t.device_total / mib == want && t.info_total / mib == want && t.has_nvml &&
             t.nvml.total / mib == want)
             continue;
-        printf("{\"step\":\"expect-total\",\"error\":\"device %d has %zu MiB by cuDeviceTotalMem, %zu by "
+        printf("{\"step\":\"expect-total\",\"error\":\"device %d has %zu MiB by cuDeviceTotalMem, "
+               "%zu by "
                "cuMemGetInfo, %llu by NVML, want %zu\"}\n",
                i, t.device_total / mib, t.info_total / mib, t.nvml.total / mib, want);
         exit(STATUS_UNEXPECTED);
     }
 }
 
-static void step_expect_devices(unsigned long want) {
+static void step_expect_devices(unsigned long want)
+{
     int count = probe_device_count();
     if ((unsigned long)count == want)
         return;
-    printf("{\"step\":\"expect-devices\",\"error\":\"%d devices are visible, want %lu\"}\n", count, want);
+    printf("{\"step\":\"expect-devices\",\"error\":\"%d devices are visible, want %lu\"}\n", count,
+           want);
     exit(STATUS_UNEXPECTED);
 }
 
-static void step_env(void) {
+static void step_env(void)
+{
     printf("{\"step\":\"env\",\"environment\":[");
     for (char **e = environ; e != NULL && *e != NULL; e++) {
         if (e != environ)
@@ -217,7 +234,8 @@ static void step_env(void) {
     printf("]}\n");
 }
 
-static void step_hold(const sigset_t *ends) {
+static void step_hold(const sigset_t *ends)
+{
     int signal_number = 0;
     printf("{\"step\":\"hold\"}\n");
     fflush(stdout);
@@ -225,7 +243,8 @@ static void step_hold(const sigset_t *ends) {
     exit(0);
 }
 
-static void step_exec(const char *self, char **rest, const sigset_t *ends) {
+static void step_exec(const char *self, char **rest, const sigset_t *ends)
+{
     fflush(stdout);
     sigprocmask(SIG_UNBLOCK, ends, NULL);
     rest[0] = (char *)self;
@@ -233,7 +252,8 @@ static void step_exec(const char *self, char **rest, const sigset_t *ends) {
     usage("exec", "cannot run /proc/self/exe");
 }
 
-static bool is_take(const char *step, enum way *way) {
+static bool is_take(const char *step, enum way *way)
+{
     static const char *const names[] = {"alloc", "managed", "pitch", "create", "async"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(step, names[i]) == 0) {
@@ -245,7 +265,8 @@ static bool is_take(const char *step, enum way *way) {
 }
 
 /* Steps with a number; returns how many arguments were used, 0 if the step is another. */
-static int run_with_number(const char *step, char **arguments) {
+static int run_with_number(const char *step, char **arguments)
+{
     enum way way;
     if (is_take(step, &way)) {
         size_t bytes = number(step, arguments[0]) * mib;
@@ -264,7 +285,8 @@ static int run_with_number(const char *step, char **arguments) {
     return 2;
 }
 
-static void run_plain(const char *self, const char *step, char **argument, const sigset_t *ends) {
+static void run_plain(const char *self, const char *step, char **argument, const sigset_t *ends)
+{
     if (strcmp(step, "info") == 0)
         step_info();
     else if (strcmp(step, "free") == 0)
@@ -287,7 +309,8 @@ static void run_plain(const char *self, const char *step, char **argument, const
         usage(step, "is no step");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     /* SIGTERM ends a sleep at once and is what hold waits for, also when this is pid 1. */
     sigset_t ends;
     sigemptyset(&ends);

@@ -13,7 +13,8 @@ struct nvml {
     memory_function memory;
 };
 
-static const char *load(struct nvml *nvml) {
+static const char *load(struct nvml *nvml)
+{
     void *library = dlopen("libnvidia-ml.so.1", RTLD_NOW);
     if (library == NULL)
         return "libnvidia-ml.so.1 cannot be opened";
@@ -25,7 +26,8 @@ static const char *load(struct nvml *nvml) {
     return nvml->init() == 0 ? NULL : "nvmlInit_v2 is refused";
 }
 
-bool probe_nvml_memory(const char *uuid, struct probe_nvml_memory *memory, const char **why) {
+bool probe_nvml_memory(const char *uuid, struct probe_nvml_memory *memory, const char **why)
+{
     static struct nvml nvml;
     static const char *trouble;
     static bool loaded;

@@ -35,15 +35,15 @@ _Static_assert(sizeof(CUmemAllocationProp) == 32, "CUmemAllocationProp");
     X(device_count, "cuDeviceGetCount", (int *count))                                              \
     X(device_get, "cuDeviceGet", (CUdevice * device, int ordinal))                                 \
     X(device_uuid, "cuDeviceGetUuid", (CUuuid * uuid, CUdevice device))                            \
-    X(device_total, "cuDeviceTotalMem_v2", (size_t *bytes, CUdevice device))                       \
+    X(device_total, "cuDeviceTotalMem_v2", (size_t * bytes, CUdevice device))                      \
     X(primary_retain, "cuDevicePrimaryCtxRetain", (CUcontext * context, CUdevice device))          \
     X(set_current, "cuCtxSetCurrent", (CUcontext context))                                         \
-    X(mem_info, "cuMemGetInfo_v2", (size_t *free_bytes, size_t *total_bytes))                      \
+    X(mem_info, "cuMemGetInfo_v2", (size_t * free_bytes, size_t * total_bytes))                    \
     X(mem_alloc, "cuMemAlloc_v2", (CUdeviceptr * address, size_t bytes))                           \
     X(mem_free, "cuMemFree_v2", (CUdeviceptr address))                                             \
     X(mem_managed, "cuMemAllocManaged", (CUdeviceptr * address, size_t bytes, unsigned flags))     \
     X(mem_pitch, "cuMemAllocPitch_v2",                                                             \
-      (CUdeviceptr * address, size_t *pitch, size_t width, size_t height, unsigned element))       \
+      (CUdeviceptr * address, size_t * pitch, size_t width, size_t height, unsigned element))      \
     X(mem_create, "cuMemCreate",                                                                   \
       (CUmemGenericAllocationHandle * handle, size_t bytes, const CUmemAllocationProp *prop,       \
        unsigned long long flags))                                                                  \

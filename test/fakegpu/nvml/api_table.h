@@ -20,11 +20,11 @@
     ROW(nvmlDeviceGetUUID, (nvmlDevice_t d, char *out, unsigned length))                           \
     ROW(nvmlDeviceGetIndex, (nvmlDevice_t d, unsigned *out))                                       \
     ROW(nvmlDeviceGetMinorNumber, (nvmlDevice_t d, unsigned *out))                                 \
-    ROW(nvmlDeviceGetPciInfo, (nvmlDevice_t d, nvmlPciInfo_t *out))                                \
-    ROW(nvmlDeviceGetPciInfo_v2, (nvmlDevice_t d, nvmlPciInfo_t *out))                             \
-    ROW(nvmlDeviceGetPciInfo_v3, (nvmlDevice_t d, nvmlPciInfo_t *out))                             \
-    ROW(nvmlDeviceGetMemoryInfo, (nvmlDevice_t d, nvmlMemory_t *out))                              \
-    ROW(nvmlDeviceGetMemoryInfo_v2, (nvmlDevice_t d, nvmlMemory_v2_t *out))                        \
+    ROW(nvmlDeviceGetPciInfo, (nvmlDevice_t d, nvmlPciInfo_t * out))                               \
+    ROW(nvmlDeviceGetPciInfo_v2, (nvmlDevice_t d, nvmlPciInfo_t * out))                            \
+    ROW(nvmlDeviceGetPciInfo_v3, (nvmlDevice_t d, nvmlPciInfo_t * out))                            \
+    ROW(nvmlDeviceGetMemoryInfo, (nvmlDevice_t d, nvmlMemory_t * out))                             \
+    ROW(nvmlDeviceGetMemoryInfo_v2, (nvmlDevice_t d, nvmlMemory_v2_t * out))                       \
     ROW(nvmlDeviceGetComputeRunningProcesses,                                                      \
         (nvmlDevice_t d, unsigned *count, nvmlProcessInfo_v1_t *out))                              \
     ROW(nvmlDeviceGetComputeRunningProcesses_v2,                                                   \
@@ -44,9 +44,8 @@
     ROW(nvmlDeviceGetComputeMode, (nvmlDevice_t d, int *out))                                      \
     ROW(nvmlDeviceGetTopologyCommonAncestor, (nvmlDevice_t a, nvmlDevice_t b, int *out))           \
     ROW(nvmlDeviceGetSupportedEventTypes, (nvmlDevice_t d, unsigned long long *out))               \
-    ROW(nvmlDeviceRegisterEvents,                                                                  \
-        (nvmlDevice_t d, unsigned long long types, nvmlEventSet_t set))                            \
-    ROW(nvmlEventSetCreate, (nvmlEventSet_t *out))                                                 \
+    ROW(nvmlDeviceRegisterEvents, (nvmlDevice_t d, unsigned long long types, nvmlEventSet_t set))  \
+    ROW(nvmlEventSetCreate, (nvmlEventSet_t * out))                                                \
     ROW(nvmlEventSetFree, (nvmlEventSet_t set))                                                    \
-    ROW(nvmlEventSetWait, (nvmlEventSet_t set, nvmlEventData_t *out, unsigned timeout_ms))         \
-    ROW(nvmlEventSetWait_v2, (nvmlEventSet_t set, nvmlEventData_t *out, unsigned timeout_ms))
+    ROW(nvmlEventSetWait, (nvmlEventSet_t set, nvmlEventData_t * out, unsigned timeout_ms))        \
+    ROW(nvmlEventSetWait_v2, (nvmlEventSet_t set, nvmlEventData_t * out, unsigned timeout_ms))

@@ -130,9 +130,9 @@ nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t a, nvmlDevice_t b,
         return r;
     if (out == NULL)
         return NVML_ERROR_INVALID_ARGUMENT;
-    *out = a == b                             ? TOPOLOGY_INTERNAL
+    *out = a == b                           ? TOPOLOGY_INTERNAL
            : a->card->numa == b->card->numa ? TOPOLOGY_NODE
-                                              : TOPOLOGY_SYSTEM;
+                                            : TOPOLOGY_SYSTEM;
     return NVML_SUCCESS;
 }
 
@@ -147,8 +147,8 @@ static nvmlReturn_t pci_info(const struct fn_device *d, nvmlPciInfo_t *out, size
     if (out == NULL)
         return NVML_ERROR_INVALID_ARGUMENT;
     const struct fg_card *c = d->card;
-    snprintf(info.busIdLegacy, sizeof(info.busIdLegacy), "%04X:%02X:%02X.0",
-             c->pci_domain & 0xffff, c->pci_bus & 0xff, c->pci_device & 0xff);
+    snprintf(info.busIdLegacy, sizeof(info.busIdLegacy), "%04X:%02X:%02X.0", c->pci_domain & 0xffff,
+             c->pci_bus & 0xff, c->pci_device & 0xff);
     snprintf(info.busId, sizeof(info.busId), "%08X:%02X:%02X.0", c->pci_domain, c->pci_bus,
              c->pci_device);
     info.domain = c->pci_domain;

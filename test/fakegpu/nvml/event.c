@@ -9,9 +9,9 @@
 
 struct fn_event_set {
     uint32_t magic;
-    uint32_t seen;                 /* events looked at so far */
-    uint64_t types[FG_MAX_CARDS];  /* by card of the node; 0: not registered */
-    uint32_t since[FG_MAX_CARDS];  /* first event that counts */
+    uint32_t seen;                /* events looked at so far */
+    uint64_t types[FG_MAX_CARDS]; /* by card of the node; 0: not registered */
+    uint32_t since[FG_MAX_CARDS]; /* first event that counts */
 };
 
 static int is_set(nvmlEventSet_t set)

@@ -1,4 +1,5 @@
-/* State of NVML in one process. Lock: fn_nvml.mu, held for short look-ups and never while waiting. */
+/* State of NVML in one process. Lock: fn_nvml.mu, held for short look-ups and never while waiting.
+ */
 #ifndef FN_NVML_H
 #define FN_NVML_H
 

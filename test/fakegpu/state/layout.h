@@ -95,9 +95,8 @@ static_assert(sizeof(struct fg_slot) == 128, "slot layout");
 static_assert(offsetof(struct fg_state, events) == 224, "header layout");
 static_assert(offsetof(struct fg_state, cards) == 224 + 8 * FG_EVENTS, "events layout");
 static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "plain atomics");
-static_assert(sizeof(struct fg_state) ==
-                  224 + 8 * FG_EVENTS + 256 * FG_MAX_CARDS + 128 * FG_MAX_SLOTS +
-                      8 * FG_MAX_CARDS * FG_MAX_SLOTS,
+static_assert(sizeof(struct fg_state) == 224 + 8 * FG_EVENTS + 256 * FG_MAX_CARDS +
+                                             128 * FG_MAX_SLOTS + 8 * FG_MAX_CARDS * FG_MAX_SLOTS,
               "state layout");
 
 #endif

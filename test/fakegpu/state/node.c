@@ -69,9 +69,8 @@ static int root_can_open(uint32_t minor_number)
     if (dladdr((const void *)fg_node_open, &self) == 0 || self.dli_fname == NULL)
         return 0;
     const char *slash = strrchr(self.dli_fname, '/');
-    if (slash == NULL ||
-        snprintf(dir, sizeof(dir), "%.*s/../dev", (int)(slash - self.dli_fname),
-                 self.dli_fname) >= (int)sizeof(dir))
+    if (slash == NULL || snprintf(dir, sizeof(dir), "%.*s/../dev", (int)(slash - self.dli_fname),
+                                  self.dli_fname) >= (int)sizeof(dir))
         return 0;
     return can_open(dir, minor_number);
 }
@@ -148,7 +147,8 @@ static void slot_empty(struct fg_state *s, uint32_t slot)
         fg_store64_relaxed(&s->used[c][slot], 0);
         fg_store32_relaxed(&p->contexts[c], 0);
     }
-    /* release: the counters are zero before the slot looks empty; pairs with reap_locked's acquire. */
+    /* release: the counters are zero before the slot looks empty; pairs with reap_locked's acquire.
+     */
     fg_store32_release(&p->pid, 0);
 }
 

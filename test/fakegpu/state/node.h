@@ -11,8 +11,8 @@
 struct fg_node {
     struct fg_state *state;
     int fd;
-    uint32_t card_count;                /* visible ones */
-    uint32_t card_index[FG_MAX_CARDS];  /* position in state->cards */
+    uint32_t card_count;               /* visible ones */
+    uint32_t card_index[FG_MAX_CARDS]; /* position in state->cards */
 };
 
 /* Returns 0 or an errno. Precondition: out is zeroed or was never opened. */

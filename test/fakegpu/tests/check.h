@@ -11,10 +11,8 @@
 #include "../cuda/types.h"
 #include "../nvml/types.h"
 
-#define CHECK(condition)                                                                           \
-    check((condition) != 0, #condition, __FILE__, __LINE__, 0, 0)
-#define CHECK_EQ(got, want)                                                                        \
-    check_eq((long long)(got), (long long)(want), #got, __FILE__, __LINE__)
+#define CHECK(condition) check((condition) != 0, #condition, __FILE__, __LINE__, 0, 0)
+#define CHECK_EQ(got, want) check_eq((long long)(got), (long long)(want), #got, __FILE__, __LINE__)
 
 void check(int ok, const char *text, const char *file, int line, long long got, long long want);
 void check_eq(long long got, long long want, const char *text, const char *file, int line);
@@ -60,8 +58,8 @@ extern const struct test nvml_tests[];
     X(cuMemcpyDtoH_v2, (void *, CUdeviceptr, size_t))                                              \
     X(cuMemcpyDtoD_v2, (CUdeviceptr, CUdeviceptr, size_t))                                         \
     X(cuMemsetD8_v2, (CUdeviceptr, unsigned char, size_t))                                         \
-    X(cuMemCreate, (CUmemGenericAllocationHandle *, size_t, const CUmemAllocationProp *,           \
-                    unsigned long long))                                                           \
+    X(cuMemCreate,                                                                                 \
+      (CUmemGenericAllocationHandle *, size_t, const CUmemAllocationProp *, unsigned long long))   \
     X(cuMemRelease, (CUmemGenericAllocationHandle))                                                \
     X(cuMemRetainAllocationHandle, (CUmemGenericAllocationHandle *, void *))                       \
     X(cuMemAddressReserve, (CUdeviceptr *, size_t, size_t, CUdeviceptr, unsigned long long))       \
@@ -78,8 +76,7 @@ extern const struct test nvml_tests[];
     X(cuMemPoolSetAttribute, (CUmemoryPool, int, void *))                                          \
     X(cuGetErrorName, (CUresult, const char **))                                                   \
     X(cuGetProcAddress, (const char *, void **, int, uint64_t))                                    \
-    X(cuGetProcAddress_v2,                                                                         \
-      (const char *, void **, int, uint64_t, CUdriverProcAddressQueryResult *))
+    X(cuGetProcAddress_v2, (const char *, void **, int, uint64_t, CUdriverProcAddressQueryResult *))
 
 #define TEST_NVML(X)                                                                               \
     X(nvmlInit_v2, (void))                                                                         \

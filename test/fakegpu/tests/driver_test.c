@@ -98,7 +98,8 @@ static void look_up(const struct row *r)
         CHECK(want != NULL);
     }
     CHECK_EQ(api.cuGetProcAddress(r->name, &v1, r->version, (uint64_t)r->flags), expect);
-    CHECK_EQ(api.cuGetProcAddress_v2(r->name, &v2, r->version, (uint64_t)r->flags, &status), expect);
+    CHECK_EQ(api.cuGetProcAddress_v2(r->name, &v2, r->version, (uint64_t)r->flags, &status),
+             expect);
     CHECK_EQ(v1, want);
     CHECK_EQ(v2, want);
     CHECK_EQ(status, r->want_status);
@@ -224,8 +225,10 @@ const struct test driver_tests[] = {
     {"a machine without cards has no device", "", no_driver_state},
     {"calls before cuInit, and without a context, are refused", "", not_initialised},
     {"cuGetProcAddress of a 12.8 driver follows version and flags", "", names_of_12_8},
-    {"cuGetProcAddress of an 11.4 driver knows nothing later", "--cuda-version 11.4", names_of_11_4},
-    {"cuGetProcAddress of an 11.0 driver knows nothing later", "--cuda-version 11.0", names_of_11_0},
+    {"cuGetProcAddress of an 11.4 driver knows nothing later", "--cuda-version 11.4",
+     names_of_11_4},
+    {"cuGetProcAddress of an 11.0 driver knows nothing later", "--cuda-version 11.0",
+     names_of_11_0},
     {"a card goes bad and good on demand, its neighbour works", "", broken_card},
     {"where device files are required, a card is seen only through its own", "--require-devnodes",
      device_files},

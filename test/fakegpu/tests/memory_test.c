@@ -19,9 +19,14 @@ static void rounding(void)
         size_t size;
         uint64_t cost;
     } rows[] = {
-        {1, 2 * MIB},           {512, 2 * MIB},          {MIB, 2 * MIB},
-        {MIB + 1, 2 * MIB},     {2 * MIB, 2 * MIB},      {2 * MIB + 1, 4 * MIB},
-        {2500 * MIB, 2500 * MIB}, {3 * MIB - 1, 4 * MIB},
+        {1, 2 * MIB},
+        {512, 2 * MIB},
+        {MIB, 2 * MIB},
+        {MIB + 1, 2 * MIB},
+        {2 * MIB, 2 * MIB},
+        {2 * MIB + 1, 4 * MIB},
+        {2500 * MIB, 2500 * MIB},
+        {3 * MIB - 1, 4 * MIB},
     };
 
     use_device(0);

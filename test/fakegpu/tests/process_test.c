@@ -84,7 +84,7 @@ enum { RACERS = 5 };
 /* Shared by the racers: how many are at the start, and how many have asked. */
 static struct {
     _Atomic int ready, asked;
-} *race;
+} * race;
 
 static void all_reach(_Atomic int *count)
 {
