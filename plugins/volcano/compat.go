@@ -3,6 +3,9 @@ package volcano
 // This file holds what depends on the version of Volcano. It is written for v1.14.1.
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
@@ -91,6 +94,29 @@ func bindTask(bc *cache.BindContext) *api.TaskInfo { return bc.TaskInfo }
 // pendingTasks are the tasks that a session may place.
 func pendingTasks(job *api.JobInfo) map[api.TaskID]*api.TaskInfo {
 	return job.TaskStatusIndex[api.Pending]
+}
+
+// sortedPending are the pending tasks by name and UID.
+func sortedPending(job *api.JobInfo) []*api.TaskInfo {
+	return slices.SortedFunc(maps.Values(pendingTasks(job)), byName)
+}
+
+func byName(a, b *api.TaskInfo) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
+}
+
+// wasUndone reports whether a pending task was placed in this session and taken back, as the members
+// of a gang are that could not be placed whole.
+func wasUndone(task *api.TaskInfo) bool {
+	return task.LastTransaction != nil && task.LastTransaction.Status == api.Allocated
+}
+
+// annotateUndone tells such a task why. Volcano builds its message from the node of the undone
+// placement, which is read nowhere else, and has no other place for a reason.
+func annotateUndone(task *api.TaskInfo, why string) {
+	last := *task.LastTransaction
+	last.NodeName += " (its group waits: " + why + ")"
+	task.LastTransaction = &last
 }
 
 // podUID is the key of a task in the ledger.

@@ -2,7 +2,7 @@ package volcano
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"volcano.sh/volcano/pkg/scheduler/api"
@@ -130,12 +130,7 @@ func (p *plugin) judge(job *api.JobInfo) {
 }
 
 func (p *plugin) judgeBroken(job *api.JobInfo, broken []*api.TaskInfo) string {
-	sort.Slice(broken, func(i, j int) bool {
-		if broken[i].Name != broken[j].Name {
-			return broken[i].Name < broken[j].Name
-		}
-		return broken[i].UID < broken[j].UID
-	})
+	slices.SortFunc(broken, byName)
 	for _, task := range broken {
 		markUnfit(job, task.UID, "invalid device request: "+p.adapter.requests.of(task.Pod).problem())
 	}

@@ -1,6 +1,7 @@
 package volcano
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -83,23 +84,40 @@ func kindOf(task *api.TaskInfo) string {
 // there and by how much.
 func (p *plugin) explain(ssn *framework.Session) {
 	for _, job := range ssn.Jobs {
-		if _, invalid := p.invalid[job.UID]; invalid {
-			continue
+		if _, invalid := p.invalid[job.UID]; !invalid {
+			p.explainJob(ssn, job)
 		}
-		for _, task := range pendingTasks(job) {
-			fe := job.NodesFitErrors[task.UID]
-			r := p.adapter.requests.of(task.Pod)
-			if fe == nil || r.pod == nil {
-				continue
-			}
+	}
+}
+
+// explainJob tells every pod of a job what is short: those that fit nowhere their own shortage, and
+// those that were placed and taken back with the gang the first of the others'.
+func (p *plugin) explainJob(ssn *framework.Session, job *api.JobInfo) {
+	var undone []*api.TaskInfo
+	first := ""
+	for _, task := range sortedPending(job) {
+		fe := job.NodesFitErrors[task.UID]
+		switch {
+		case p.adapter.requests.of(task.Pod).pod == nil:
+		case fe != nil:
 			best, ok := p.shortages.of(task)
 			if !ok {
 				best, ok = p.searchShortage(ssn, task)
 			}
 			if ok {
-				annotateUnfit(fe, p.adapter.texts.of(kindOf(task), best))
+				text := p.adapter.texts.of(kindOf(task), best)
+				annotateUnfit(fe, text)
+				first = cmp.Or(first, fmt.Sprintf("pod %s does not fit, %s", task.Name, text))
 			}
+		case wasUndone(task):
+			undone = append(undone, task)
 		}
+	}
+	if first == "" {
+		return
+	}
+	for _, task := range undone {
+		annotateUndone(task, first)
 	}
 }
 
