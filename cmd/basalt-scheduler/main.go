@@ -36,6 +36,7 @@ import (
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
 	"github.com/basalt-gpu/basalt/plugins/volcano"
+	"github.com/basalt-gpu/basalt/plugins/volcano/gpuquota"
 )
 
 const component = "basalt-scheduler"
@@ -135,6 +136,7 @@ func run(opt *options.ServerOption, own flags) error {
 	defer adapter.Wait()
 	defer cancel()
 	adapter.Register()
+	gpuquota.New(adapter).Register()
 	if err := serve(ctx, own.listenAddress, volcano.LedgerHandler(adapter.Ledger())); err != nil {
 		return err
 	}

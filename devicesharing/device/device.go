@@ -45,13 +45,17 @@ type Card struct {
 	Slots   Shares
 	NUMA    int
 	Healthy bool
-	Mode    Mode
+	// Cordoned cards are not given to new pods; those that have them keep them.
+	Cordoned bool
+	Mode     Mode
 }
 
 // Node is a node with its cards. Card UUIDs are unique in a node.
 type Node struct {
 	Name  string
 	Cards []Card
+	// Pairs is how well the cards are linked, nil where the node does not say.
+	Pairs *Pairs
 }
 
 // Clone returns a copy that shares no memory with n.

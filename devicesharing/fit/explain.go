@@ -37,8 +37,9 @@ type tally struct {
 	large      [parts]int // allowed cards with the capacity, one resource at a time
 	largeInAll int
 	healthy    int
-	free       [parts]int // healthy cards with room, one resource at a time
-	idle       int        // healthy cards that are idle, if the container needs one alone
+	offered    int        // healthy cards that are not cordoned
+	free       [parts]int // offered cards with room, one resource at a time
+	idle       int        // offered cards that are idle, if the container needs one alone
 	fitting    int
 }
 
@@ -66,35 +67,46 @@ func (n *Node) tally(b Book, r *request.Pod, c *request.Container) tally {
 		t.ofType++
 		if card.inMode(s) {
 			t.allowed++
-			t.count(card, c, card.Used(b))
+			t.count(card, r, c, card.Used(b))
 		}
 	}
 	return t
 }
 
+// asks returns what a container wants to find free on the card. One that takes the card for itself has
+// to find it idle, which is counted apart, and is not short of the shares that it would take.
+func (c *Card) asks(r *request.Pod, ct *request.Container) (amount device.Amount, alone bool) {
+	amount, alone = c.need(r, ct)
+	amount.Slots = 1
+	return amount, alone
+}
+
 // count counts an allowed card.
-func (t *tally) count(card *Card, c *request.Container, used device.Amount) {
-	amount, alone := card.need(c)
+func (t *tally) count(card *Card, r *request.Pod, c *request.Container, used device.Amount) {
+	amount, alone := card.asks(r, c)
 	sum := used.Add(amount)
 	for p := range parts {
 		if p.of(amount) <= p.of(card.Capacity) {
 			t.large[p]++
 		}
-		if card.Healthy && p.of(sum) <= p.of(card.Capacity) && (p != cores || !card.soldOut(amount, used)) {
+		if card.offered() && p.of(sum) <= p.of(card.Capacity) && (p != cores || !card.soldOut(amount, used)) {
 			t.free[p]++
 		}
 	}
 	if amount.Within(card.Capacity) {
 		t.largeInAll++
 	}
-	if !card.Healthy {
+	if card.Healthy {
+		t.healthy++
+	}
+	if !card.offered() {
 		return
 	}
-	t.healthy++
+	t.offered++
 	if !alone || used.Slots == 0 {
 		t.idle++
 	}
-	if card.admits(c, used) {
+	if card.admits(r, c, used) {
 		t.fitting++
 	}
 }
@@ -117,15 +129,34 @@ func (n *Node) explain(b Book, r *request.Pod, c *request.Container) Verdict {
 		}
 	case v.below(t.allowed, ReasonMode):
 		v.Detail = string(r.Selector.Mode)
-	case n.explainParts(&v, t.large, b, r, c), v.below(t.largeInAll, ReasonTogether):
+	case n.explainParts(&v, t.large, b, r, c), v.below(t.largeInAll, ReasonTogether), n.explainNUMA(&v, r, c):
 	default:
 		v.Code = NotNow
-		if v.below(t.healthy, ReasonUnhealthy) || n.explainParts(&v, t.free, b, r, c) || v.below(t.idle, ReasonBusy) {
-			return v
-		}
-		v.Reason, v.Matching = ReasonTogether, t.fitting
+		n.explainNow(&v, &t, b, r, c)
 	}
 	return v
+}
+
+// explainNow says why a container does not fit that would fit on the idle, healthy node.
+func (n *Node) explainNow(v *Verdict, t *tally, b Book, r *request.Pod, c *request.Container) {
+	if v.below(t.healthy, ReasonUnhealthy) || v.below(t.offered, ReasonCordoned) ||
+		n.explainParts(v, t.free, b, r, c) || v.below(t.idle, ReasonBusy) || v.below(t.fitting, ReasonTogether) {
+		return
+	}
+	v.Reason = ReasonNUMA
+	v.Matching = n.mostOnOneNUMA(func(i int) bool { return n.serves(b, r, c, i) })
+}
+
+// explainNUMA reports whether no NUMA node has enough cards, even idle ones, and notes it.
+func (n *Node) explainNUMA(v *Verdict, r *request.Pod, c *request.Container) bool {
+	if !r.Selector.NUMABind {
+		return false
+	}
+	return v.below(n.mostOnOneNUMA(func(i int) bool {
+		card := &n.Cards[i]
+		amount, _ := card.need(r, c)
+		return card.allowed(&r.Selector) && amount.Within(card.Capacity)
+	}), ReasonNUMA)
 }
 
 // below reports whether fewer cards than asked meet a condition, and notes it.
@@ -145,7 +176,7 @@ func (n *Node) explainParts(v *Verdict, matching [parts]int, b Book, r *request.
 			continue
 		}
 		if card := n.rank(v.Code, p, v.Count, b, r); card != nil {
-			amount, _ := card.need(c)
+			amount, _ := card.asks(r, c)
 			v.Requested, v.Capacity = p.of(amount), p.of(card.Capacity)
 			if v.Code == NotNow {
 				v.Used = p.of(card.Used(b))
@@ -171,7 +202,7 @@ func (n *Node) rank(code Code, p part, k int, b Book, r *request.Pod) *Card {
 		best := -1
 		for i := range n.Cards {
 			card := &n.Cards[i]
-			if !card.allowed(&r.Selector) || code == NotNow && !card.Healthy {
+			if !card.allowed(&r.Selector) || code == NotNow && !card.offered() {
 				continue
 			}
 			after := last < 0 || have(card) < have(&n.Cards[last]) || have(card) == have(&n.Cards[last]) && i > last

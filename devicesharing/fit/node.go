@@ -24,7 +24,9 @@ type Card struct {
 	Model    string
 	Mode     device.Mode
 	Index    int
+	NUMA     int32
 	Healthy  bool
+	Cordoned bool // not given to new pods
 	Gone     bool // not registered any more, or never was
 	Capacity device.Amount
 	Now      device.Amount
@@ -34,6 +36,15 @@ type Card struct {
 // Node is the cards of one node. Readers share it; only its owner changes it.
 type Node struct {
 	Cards []Card
+	// Pairs is how well the cards are linked, by place; nil where the node does not say.
+	Pairs *device.Pairs
+}
+
+// CopyTo makes dst the same, in memory of its own.
+func (n *Node) CopyTo(dst *Node) {
+	cards := append(dst.Cards[:0], n.Cards...)
+	*dst = *n
+	dst.Cards = cards
 }
 
 // Used returns the sums that count in a book.
@@ -53,8 +64,13 @@ func (c *Card) before(o *Card) bool {
 }
 
 // need returns what a container takes of this card, and whether it must have the card alone.
-func (c *Card) need(ct *request.Container) (amount device.Amount, alone bool) {
+func (c *Card) need(r *request.Pod, ct *request.Container) (amount device.Amount, alone bool) {
 	amount = device.Amount{Memory: ct.MemoryOn(c.Capacity.Memory), Cores: ct.Cores, Slots: 1}
+	if r.Policy.Card.Mutex() {
+		// All shares, so that nobody joins later either.
+		amount.Slots = max(amount.Slots, c.Capacity.Slots)
+		return amount, true
+	}
 	// All cores of an unscaled card mean the card itself. On a card whose cores are scaled up, a hundred
 	// is a number like others.
 	alone = c.Mode == device.ModeExclusive ||
@@ -63,8 +79,8 @@ func (c *Card) need(ct *request.Container) (amount device.Amount, alone bool) {
 }
 
 // admits reports whether a container fits on the card beside the given use of other pods.
-func (c *Card) admits(ct *request.Container, used device.Amount) bool {
-	amount, alone := c.need(ct)
+func (c *Card) admits(r *request.Pod, ct *request.Container, used device.Amount) bool {
+	amount, alone := c.need(r, ct)
 	if alone && used.Slots > 0 {
 		return false
 	}
@@ -73,6 +89,16 @@ func (c *Card) admits(ct *request.Container, used device.Amount) bool {
 
 func (c *Card) hasRoom(amount, used device.Amount) bool {
 	return c.Capacity.Holds(used, amount) && !c.soldOut(amount, used)
+}
+
+// offered reports whether new pods may get the card in the state that it is in.
+func (c *Card) offered() bool { return c.Healthy && !c.Cordoned }
+
+// serves reports whether the container may have the card now, beside what others have of it.
+func (n *Node) serves(b Book, r *request.Pod, ct *request.Container, i int) bool {
+	card := &n.Cards[i]
+	return card.offered() && card.admits(r, ct, card.Used(b)) && card.shared() &&
+		(r.Selector.Empty() || card.allowed(&r.Selector))
 }
 
 // soldOut reports whether the container promises itself idle cores of a card that has none left to
@@ -117,15 +143,36 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// anyPart reports whether s contains one of the parts, in any case of ASCII letters. It exists because
-// the ready-made ways copy both strings, and this runs per card.
+// anyPart reports whether s contains one of the parts, as users write model names. It exists because the
+// ready-made ways copy both strings, and this runs per card.
 func anyPart(s string, parts []string) bool {
 	for _, part := range parts {
 		for i := 0; i+len(part) <= len(s); i++ {
-			if strings.EqualFold(s[i:i+len(part)], part) {
+			if sameModel(s[i:i+len(part)], part) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// sameModel compares names of equal length. Drivers and their versions differ in case, and in whether a
+// model's words are joined by a space or a hyphen.
+func sameModel(a, b string) bool {
+	for i := range len(a) {
+		if plain(a[i]) != plain(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func plain(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == ' ':
+		return '-'
+	}
+	return c
 }

@@ -35,6 +35,11 @@ func moments(r *request.Pod) []moment {
 
 // valid reports whether an assignment of card sets to containers keeps all rules.
 func valid(n *fit.Node, used func(*fit.Card) device.Amount, r *request.Pod, cards [][]int) bool {
+	for _, of := range cards {
+		if r.Selector.NUMABind && !onOneNUMA(n, of) {
+			return false
+		}
+	}
 	for i := range n.Cards {
 		c := &n.Cards[i]
 		for _, m := range moments(r) {
@@ -47,7 +52,7 @@ func valid(n *fit.Node, used func(*fit.Card) device.Amount, r *request.Pod, card
 				ct := &r.Containers[k]
 				on++
 				sum = sum.Add(device.Amount{Memory: ct.MemoryOn(c.Capacity.Memory), Cores: ct.Cores, Slots: 1})
-				if ct.Cores == 100 && c.Capacity.Cores == 100 || c.Mode == device.ModeExclusive {
+				if ct.Cores == 100 && c.Capacity.Cores == 100 || c.Mode == device.ModeExclusive || r.Policy.Card.Mutex() {
 					alone++
 				}
 				if ct.Cores == 0 {
@@ -61,6 +66,15 @@ func valid(n *fit.Node, used func(*fit.Card) device.Amount, r *request.Pod, card
 				none > 0 && used(c).Cores >= c.Capacity.Cores:
 				return false
 			}
+		}
+	}
+	return true
+}
+
+func onOneNUMA(n *fit.Node, cards []int) bool {
+	for _, i := range cards {
+		if n.Cards[i].NUMA != n.Cards[cards[0]].NUMA {
+			return false
 		}
 	}
 	return true
@@ -97,9 +111,10 @@ func feasible(n *fit.Node, used func(*fit.Card) device.Amount, open func(*fit.Ca
 
 func randomNode(rng *rand.Rand) *fit.Node {
 	n := &fit.Node{}
-	for i := range 1 + rng.Intn(3) {
+	for i := range 1 + rng.Intn(4) {
 		c := fit.Card{
 			UUID: string(rune('a' + i)), Model: "A100", Mode: device.ModeHAMiCore, Index: i, Healthy: rng.Intn(10) > 0,
+			Cordoned: rng.Intn(10) == 0, NUMA: int32(rng.Intn(2)),
 			Capacity: device.Amount{Memory: device.MiB(6 + rng.Intn(3)), Cores: 100, Slots: device.Shares(1 + rng.Intn(4))},
 		}
 		if rng.Intn(8) == 0 {
@@ -115,7 +130,16 @@ func randomNode(rng *rand.Rand) *fit.Node {
 		}
 		n.Cards = append(n.Cards, c)
 	}
+	if rng.Intn(2) == 0 {
+		n.Pairs = device.MakePairs(len(n.Cards), func(int, int) device.PairScore { return device.PairScore(10 * rng.Intn(4)) })
+	}
 	return n
+}
+
+var policies = []score.CardPolicy{
+	score.CardDefault, score.Binpack, score.Spread, score.NUMA, score.Mutex, score.Topology,
+	score.Chain(score.NUMA, score.Binpack), score.Chain(score.Binpack, score.NUMA), score.Mutex | score.Topology,
+	score.Mutex | score.Chain(score.NUMA, score.Spread), score.Topology | score.Binpack,
 }
 
 func randomRequest(rng *rand.Rand) *request.Pod {
@@ -123,10 +147,15 @@ func randomRequest(rng *rand.Rand) *request.Pod {
 	if rng.Intn(5) == 0 {
 		r.Selector.NoUseUUIDs = []string{"b"}
 	}
+	r.Selector.NUMABind = rng.Intn(3) == 0
+	r.Policy.Card = policies[rng.Intn(len(policies))]
+	if rng.Intn(4) == 0 {
+		r.Policy.Weights = score.Weights{Slot: 1, Memory: uint32(rng.Intn(3))}
+	}
 	inits := rng.Intn(3)
 	for i := range inits + rng.Intn(3) {
 		c := request.Container{
-			Name: string(rune('r' + i)), Kind: request.App, Count: 1 + rng.Intn(2)*rng.Intn(2),
+			Name: string(rune('r' + i)), Kind: request.App, Count: 1 + rng.Intn(2)*rng.Intn(3),
 			Memory: device.MiB(1 + rng.Intn(6)), Cores: []device.CorePercent{0, 0, 20, 40, 60, 100}[rng.Intn(6)],
 		}
 		if i < inits {
@@ -145,7 +174,7 @@ func agree(t *testing.T, seed int64) {
 	rng := rand.New(rand.NewSource(seed))
 	n, r := randomNode(rng), randomRequest(rng)
 	book := fit.Book(rng.Intn(2))
-	policy := []string{score.Binpack, score.Spread, ""}[rng.Intn(3)]
+	policy := policies[rng.Intn(len(policies))]
 	if len(r.Containers) == 0 {
 		return
 	}
@@ -158,7 +187,7 @@ func agree(t *testing.T, seed int64) {
 	excluded := func(c *fit.Card) bool { return holdsString(r.Selector.NoUseUUIDs, c.UUID) }
 	want := fit.Never
 	switch {
-	case feasible(n, used, func(c *fit.Card) bool { return c.Healthy && !excluded(c) }, r, nil):
+	case feasible(n, used, func(c *fit.Card) bool { return c.Healthy && !c.Cordoned && !excluded(c) }, r, nil):
 		want = fit.Fits
 	case feasible(n, func(*fit.Card) device.Amount { return device.Amount{} }, func(c *fit.Card) bool { return !excluded(c) }, r, nil):
 		want = fit.NotNow
@@ -174,8 +203,11 @@ func agree(t *testing.T, seed int64) {
 	if got.OK() {
 		cards := make([][]int, len(r.Containers))
 		for _, c := range choices {
-			if !n.Cards[c.Card].Healthy || excluded(&n.Cards[c.Card]) || holds(cards[c.Container], c.Card) {
+			if !n.Cards[c.Card].Healthy || n.Cards[c.Card].Cordoned || excluded(&n.Cards[c.Card]) || holds(cards[c.Container], c.Card) {
 				t.Fatalf("seed %d: card %d must not be given to container %d", seed, c.Card, c.Container)
+			}
+			if all := n.Cards[c.Card].Capacity.Slots; r.Policy.Card.Mutex() && c.Amount.Slots != all {
+				t.Fatalf("seed %d: a mutex pod takes %d of %d shares, others may join", seed, c.Amount.Slots, all)
 			}
 			cards[c.Container] = append(cards[c.Container], c.Card)
 		}

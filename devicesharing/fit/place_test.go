@@ -38,7 +38,7 @@ func TestPlace(t *testing.T) {
 	tests := map[string]struct {
 		node   *fit.Node
 		pod    *sharingtest.RequestBuilder
-		policy string
+		policy score.CardPolicy
 		want   map[string][]string
 	}{
 		"cards that are alike are taken by index": {
@@ -299,17 +299,14 @@ func TestScorePrefersByPolicy(t *testing.T) {
 	started := node(card("a").Used(40000, 50, 5), card("b").Index(1).Used(0, 0, 0))
 	full := node(card("a").Used(81920, 100, 10))
 	r := sharingtest.Slice(1000, 10)
-	at := func(n *fit.Node, policy string) int64 {
+	at := func(n *fit.Node, policy score.NodePolicy) int64 {
 		s, _ := n.Score(fit.Now, r, policy)
 		return s
 	}
-	if at(idle, score.Spread) != score.Max {
-		t.Errorf("spread gives an idle node %d, want %d", at(idle, score.Spread), score.Max)
-	}
-	if at(started, score.Spread) >= at(idle, score.Spread) {
+	if at(started, score.NodeSpread) >= at(idle, score.NodeSpread) {
 		t.Error("spread prefers a started node")
 	}
-	if at(started, score.Binpack) <= at(idle, score.Binpack) || at(started, "") != at(started, score.Binpack) {
+	if at(started, score.NodeBinpack) <= at(idle, score.NodeBinpack) || at(started, "") != at(started, score.NodeBinpack) {
 		t.Error("binpack, the default, does not prefer a started node")
 	}
 	if _, ok := full.Score(fit.Now, r, ""); ok {
@@ -321,11 +318,12 @@ func TestChecksAllocateNothing(t *testing.T) {
 	n := node(card("a").Used(81920, 0, 1), card("b").Index(1).Used(40000, 20, 2), card("c").Index(2).Used(0, 0, 0))
 	selector := request.Selector{UseTypes: []string{"a100"}, NoUseUUIDs: []string{"x"}, Mode: "hami-core"}
 	tests := map[string]*request.Pod{
-		"one container":      sharingtest.Slice(1000, 10),
-		"a selector":         sharingtest.MakeRequest().App("main", 1000, 10).Select(selector).Obj(),
-		"a refusal":          sharingtest.Slice(82000, 10),
-		"several containers": sharingtest.MakeRequest().Ask("i", initC, 2, 1000, 0).App("x", 1000, 10).App("y", 1000, 10).Obj(),
-		"refused together":   sharingtest.MakeRequest().App("x", 60000, 10).App("y", 60000, 10).Obj(),
+		"one container":          sharingtest.Slice(1000, 10),
+		"a selector":             sharingtest.MakeRequest().App("main", 1000, 10).Select(selector).Obj(),
+		"a refusal":              sharingtest.Slice(82000, 10),
+		"several containers":     sharingtest.MakeRequest().Ask("i", initC, 2, 1000, 0).App("x", 1000, 10).App("y", 1000, 10).Obj(),
+		"bound to one NUMA node": sharingtest.MakeRequest().Ask("x", appC, 2, 1000, 10).Select(request.Selector{NUMABind: true}).Obj(),
+		"refused together":       sharingtest.MakeRequest().App("x", 60000, 10).App("y", 60000, 10).Obj(),
 	}
 	for name, r := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,10 @@ const (
 	ReasonCount Reason = "insufficient devices"
 	// ReasonUnhealthy: too few of the cards are healthy.
 	ReasonUnhealthy Reason = "insufficient healthy devices"
+	// ReasonCordoned: too few of the healthy cards are given to new pods.
+	ReasonCordoned Reason = "devices cordoned"
+	// ReasonNUMA: enough cards would serve, but not on one NUMA node.
+	ReasonNUMA Reason = "insufficient devices on one numa node"
 	// ReasonUUID: the wanted card is not on this node.
 	ReasonUUID Reason = "device uuid not on node"
 	// ReasonExcluded: the pod excludes too many cards by UUID.

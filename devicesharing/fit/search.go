@@ -22,7 +22,7 @@ type search struct {
 	node   *Node
 	book   Book
 	pod    *request.Pod
-	policy string
+	policy score.CardPolicy
 	idle   bool // judge by the idle, healthy node
 
 	spans  []Span
@@ -30,6 +30,7 @@ type search struct {
 	order  []int  // containers, heaviest first
 	loads  []load // by card, then phase
 	tried  []bool // by unit, then card
+	wanted []set  // by container: cards that the policy wants together
 	chosen []Choice
 	budget int
 }
@@ -38,7 +39,7 @@ type search struct {
 var searches = sync.Pool{New: func() any { return new(search) }}
 
 // placeAll places a pod of several containers. A nil dst means that only the verdict is wanted.
-func (n *Node) placeAll(b Book, r *request.Pod, policy string, dst []Choice) ([]Choice, Verdict) {
+func (n *Node) placeAll(b Book, r *request.Pod, policy score.CardPolicy, dst []Choice) ([]Choice, Verdict) {
 	s := searches.Get().(*search)
 	defer s.release()
 	s.prepare(n, b, r)
@@ -86,6 +87,7 @@ func (s *search) release() {
 
 func (s *search) prepare(n *Node, b Book, r *request.Pod) {
 	s.node, s.book, s.pod = n, b, r
+	s.wanted = zeroed(s.wanted, len(r.Containers))
 	s.spans, s.phases = Spans(r.Containers, s.spans[:0])
 	s.order = s.order[:0]
 	for i := range r.Containers {
@@ -118,12 +120,17 @@ func (s *search) heavier(i, k int) bool {
 	return i < k
 }
 
-func (s *search) run(policy string, idle bool) bool {
+func (s *search) run(policy score.CardPolicy, idle bool) bool {
+	s.begin(policy, idle)
+	return s.place(0, 0)
+}
+
+// begin forgets what an earlier run placed.
+func (s *search) begin(policy score.CardPolicy, idle bool) {
 	s.policy, s.idle = policy, idle
 	s.budget = searchBudget
 	s.loads = zeroed(s.loads, len(s.node.Cards)*s.phases)
 	s.chosen = s.chosen[:0]
-	return s.place(0, 0)
 }
 
 func zeroed[T any](buf []T, n int) []T {
@@ -146,6 +153,9 @@ func (s *search) place(pos, k int) bool {
 	}
 	depth := len(s.chosen)
 	tried := s.triedAt(depth, k)
+	if k == 0 {
+		s.want(container)
+	}
 	for {
 		card := s.best(container, tried)
 		if card < 0 {
@@ -178,7 +188,13 @@ func (s *search) triedAt(depth, k int) []bool {
 		return tried
 	}
 	copy(tried, s.tried[(depth-1)*n:][:n])
-	tried[s.chosen[depth-1].Card] = true
+	before := s.chosen[depth-1].Card
+	tried[before] = true
+	if s.pod.Selector.NUMABind {
+		for i := range tried {
+			tried[i] = tried[i] || s.node.Cards[i].NUMA != s.node.Cards[before].NUMA
+		}
+	}
 	return tried
 }
 
@@ -191,7 +207,8 @@ func (s *search) markAlike(card int, tried []bool) {
 
 func (s *search) alike(i, k int) bool {
 	a, b := &s.node.Cards[i], &s.node.Cards[k]
-	if a.Capacity != b.Capacity || a.Mode != b.Mode || s.used(a) != s.used(b) || s.open(a) != s.open(b) {
+	if a.Capacity != b.Capacity || a.Mode != b.Mode || s.used(a) != s.used(b) || s.open(a) != s.open(b) ||
+		s.pod.Selector.NUMABind && a.NUMA != b.NUMA {
 		return false
 	}
 	for p := range s.phases {
@@ -211,21 +228,23 @@ func (s *search) used(c *Card) device.Amount {
 
 // open reports whether the pod may have the card.
 func (s *search) open(c *Card) bool {
-	return (c.Healthy || s.idle) && c.allowed(&s.pod.Selector)
+	return (c.offered() || s.idle) && c.allowed(&s.pod.Selector)
 }
 
 // best returns the card that the policy likes best of those left to try; -1 if there is none.
 func (s *search) best(container int, tried []bool) int {
-	best, bestScore := -1, int64(0)
+	best, bestLiking, bestWanted := -1, int64(0), false
 	for i := range s.node.Cards {
-		card := &s.node.Cards[i]
-		if tried[i] || !s.open(card) || !s.admits(container, i) {
+		if tried[i] || !s.open(&s.node.Cards[i]) || !s.admits(container, i) {
 			continue
 		}
-		used := s.used(card).Add(s.loads[i*s.phases+s.phases-1].amount)
-		v := score.Card(score.Use(used, card.Capacity), s.policy)
-		if best < 0 || v > bestScore || v == bestScore && card.before(&s.node.Cards[best]) {
-			best, bestScore = i, v
+		l, wanted := s.liking(i), s.wanted[container].has(i)
+		better := best < 0 || wanted && !bestWanted
+		if !better && wanted == bestWanted {
+			better = l > bestLiking || l == bestLiking && s.node.Cards[i].before(&s.node.Cards[best])
+		}
+		if better {
+			best, bestLiking, bestWanted = i, l, wanted
 		}
 	}
 	return best
@@ -236,7 +255,7 @@ func (s *search) best(container int, tried []bool) int {
 func (s *search) admits(container, i int) bool {
 	card := &s.node.Cards[i]
 	used := s.used(card)
-	amount, alone := card.need(&s.pod.Containers[container])
+	amount, alone := card.need(s.pod, &s.pod.Containers[container])
 	if alone && used.Slots > 0 || card.soldOut(amount, used) {
 		return false
 	}
@@ -251,7 +270,7 @@ func (s *search) admits(container, i int) bool {
 }
 
 func (s *search) put(container, i int) {
-	amount, alone := s.node.Cards[i].need(&s.pod.Containers[container])
+	amount, alone := s.node.Cards[i].need(s.pod, &s.pod.Containers[container])
 	span := s.spans[container]
 	for p := int(span.First); p <= int(span.Last); p++ {
 		l := &s.loads[i*s.phases+p]

@@ -18,6 +18,7 @@ type slice struct {
 	container unique.Handle[string]
 	memory    uint32 // MiB, at most request.MaxMemory
 	cores     uint32 // at most maxCores
+	slots     uint32 // at most request.MaxCount
 	card      uint16 // place in the node's table
 	span      fit.Span
 }
@@ -98,8 +99,10 @@ func (e *entry) books() (now, future bool) {
 // same pure sums, so that one undoes the other exactly; an entry changes only between them.
 // Precondition: the lock of the node's shard is held.
 func (e *entry) charge() {
+	e.node.touch()
 	now, future := e.books()
-	e.sums(func(c *fit.Card, a device.Amount) {
+	e.sums(func(card int, a device.Amount) {
+		c := &e.node.view.Cards[card]
 		if now {
 			c.Now = c.Now.Add(a)
 		}
@@ -111,8 +114,10 @@ func (e *entry) charge() {
 
 // discharge undoes charge. Precondition: the lock of the node's shard is held.
 func (e *entry) discharge() {
+	e.node.touch()
 	now, future := e.books()
-	e.sums(func(c *fit.Card, a device.Amount) {
+	e.sums(func(card int, a device.Amount) {
+		c := &e.node.view.Cards[card]
 		if now {
 			c.Now = c.Now.Sub(a)
 		}
@@ -123,15 +128,15 @@ func (e *entry) discharge() {
 }
 
 // sums calls visit once for each card of the entry, with the largest sum over the phases.
-func (e *entry) sums(visit func(*fit.Card, device.Amount)) {
+func (e *entry) sums(visit func(card int, a device.Amount)) {
 	if e.slices == 1 {
-		visit(&e.node.view.Cards[e.first.card], e.first.amount())
+		visit(int(e.first.card), e.first.amount())
 		return
 	}
 	for i := range int(e.slices) {
 		card := e.at(i).card
 		if e.firstOn(card) == i {
-			visit(&e.node.view.Cards[card], e.peak(card))
+			visit(int(card), e.peak(card))
 		}
 	}
 }
@@ -164,7 +169,15 @@ func (e *entry) peak(card uint16) device.Amount {
 }
 
 func (s *slice) amount() device.Amount {
-	return device.Amount{Memory: device.MiB(s.memory), Cores: device.CorePercent(s.cores), Slots: 1}
+	return device.Amount{Memory: device.MiB(s.memory), Cores: device.CorePercent(s.cores), Slots: device.Shares(s.slots)}
+}
+
+// shares returns how many shares of its card the slice takes, as it is written to the pod: one is not.
+func (s *slice) shares() device.Shares {
+	if s.slots == 1 {
+		return 0
+	}
+	return device.Shares(s.slots)
 }
 
 // allocation returns what the entry has, as it is written to the pod.
@@ -180,6 +193,7 @@ func (e *entry) containers() map[string][]wire.Slice {
 			UUID:   e.node.view.Cards[s.card].UUID,
 			Memory: device.MiB(s.memory),
 			Cores:  device.CorePercent(s.cores),
+			Shares: s.shares(),
 		})
 	})
 	return m
@@ -203,6 +217,7 @@ func newSlice(container string, card int, a device.Amount, span fit.Span) slice 
 		container: unique.Make(container),
 		memory:    uint32(min(a.Memory, request.MaxMemory)),
 		cores:     uint32(min(a.Cores, maxCores)),
+		slots:     uint32(min(max(a.Slots, 1), request.MaxCount)),
 		card:      uint16(card),
 		span:      span,
 	}

@@ -3,11 +3,13 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unique"
 
 	"github.com/basalt-gpu/basalt/devicesharing/device"
 	"github.com/basalt-gpu/basalt/devicesharing/fit"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/devicesharing/score"
 	"github.com/basalt-gpu/basalt/devicesharing/wire"
 )
 
@@ -22,7 +24,7 @@ type State string
 
 // The states of a pod, in order.
 const (
-	// Held: taken by a running session; ends with it unless assumed.
+	// Held: taken by a running session; ends with it unless assumed or reserved.
 	Held State = "held"
 	// Assumed: handed to the binder, not yet confirmed by the API server.
 	Assumed State = "assumed"
@@ -34,8 +36,10 @@ const (
 
 // HoldOptions refine a hold.
 type HoldOptions struct {
-	// Policy orders the cards that fit: binpack or spread; empty spreads.
-	Policy string
+	// Policy orders the cards that fit; without one, that of the request does.
+	Policy score.CardPolicy
+	// Cards are taken if they still fit; else the policy decides.
+	Cards []fit.Chosen
 	// Future holds against what remains after evictions and releases.
 	Future bool
 	// Namespace and Name are shown in snapshots.
@@ -86,9 +90,28 @@ func noDevices() fit.Verdict {
 	return fit.Verdict{Code: fit.Never, Reason: fit.ReasonNoDevices}
 }
 
-// Score returns how much the policy likes the node for the request, 0 to 100; zero when the request
-// fits neither now nor later. An empty policy packs.
-func (l *Ledger) Score(node string, r *request.Pod, policy string) int64 {
+// View copies the cards of a node into dst if the node has changed since the generation given, and
+// returns its generation now. Any change of its cards or of what is taken of them gives a new one,
+// zero is the generation of a node that is not known, and no generation comes back. So a copy of the
+// cluster is refreshed at the cost of what changed.
+func (l *Ledger) View(node string, since uint64, dst *fit.Node) (generation uint64, changed bool) {
+	s := l.nodeShard(node)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.nodes[node]
+	if n == nil {
+		*dst = fit.Node{Cards: dst.Cards[:0]}
+		return 0, since != 0
+	}
+	if n.generation != since {
+		n.view.CopyTo(dst)
+	}
+	return n.generation, n.generation != since
+}
+
+// Score returns how much the policy likes the node for the request, 0 to below score.Max; zero when the
+// request fits neither now nor later. An empty policy packs.
+func (l *Ledger) Score(node string, r *request.Pod, policy score.NodePolicy) int64 {
 	s := l.nodeShard(node)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -106,7 +129,7 @@ func (l *Ledger) Score(node string, r *request.Pod, policy string) int64 {
 // Hold takes cards for a pod. A pod that already has cards on the node gets what it has, and loses
 // the mark of an eviction. A hold for the future becomes one for now when asked again without Future,
 // and a hold moves to another node when asked there; both leave the old hold in place when the new one
-// does not fit. What is assumed or bound does not move.
+// does not fit. What is assumed, bound or reserved does not move.
 func (l *Ledger) Hold(uid, node string, r *request.Pod, o HoldOptions) (wire.Allocation, fit.Verdict) {
 	p := l.podShard(uid)
 	p.mu.Lock()
@@ -121,8 +144,8 @@ func (l *Ledger) Hold(uid, node string, r *request.Pod, o HoldOptions) (wire.All
 			p.enter(e)
 		}
 		return a, v
-	case e.node.name != node && e.state != codeHeld:
-		return wire.Allocation{}, fit.Verdict{Code: fit.NotNow, Reason: fit.ReasonElsewhere, Detail: e.node.name}
+	case e.node.name != node && (e.state != codeHeld || p.waiting(uid)):
+		return wire.Allocation{}, elsewhere(e.node.name)
 	case e.node.name != node:
 		return l.move(p, e, node, r, o)
 	case e.future && !o.Future:
@@ -146,7 +169,7 @@ func (l *Ledger) take(e *entry, node string, r *request.Pod, o HoldOptions) (wir
 	if o.Future {
 		book = fit.Future
 	}
-	choices, v := n.view.Place(book, r, o.Policy, inline[:0])
+	choices, v := n.choose(book, r, o, inline[:0])
 	if !v.OK() {
 		return wire.Allocation{}, v
 	}
@@ -155,6 +178,16 @@ func (l *Ledger) take(e *entry, node string, r *request.Pod, o HoldOptions) (wir
 	e.node.pods++
 	e.charge()
 	return e.allocation(), v
+}
+
+// choose takes the cards that were chosen before, if they still fit, else those that the policy likes.
+func (n *node) choose(b fit.Book, r *request.Pod, o HoldOptions, dst []fit.Choice) ([]fit.Choice, fit.Verdict) {
+	if len(o.Cards) > 0 {
+		if choices, ok := n.view.Confirm(b, r, o.Cards, dst); ok {
+			return choices, fit.Verdict{}
+		}
+	}
+	return n.view.Place(b, r, o.Policy, dst)
 }
 
 // move gives a held pod cards on another node instead. Precondition: p.mu is held for writing.
@@ -169,8 +202,9 @@ func (l *Ledger) move(p *podShard, e *entry, node string, r *request.Pod, o Hold
 	return a, v
 }
 
-// bringForward turns a hold for the future into one for now. All of it happens under one lock: between
-// giving up the future hold and taking the new one, nobody may step in.
+// bringForward turns a hold for the future into one for now, on the cards that it waited for if they
+// are free. All of it happens under one lock: between giving up the future hold and taking the new one,
+// nobody may step in.
 func (l *Ledger) bringForward(e *entry, r *request.Pod, o HoldOptions) (wire.Allocation, fit.Verdict) {
 	s := l.nodeShard(e.node.name)
 	s.mu.Lock()
@@ -178,7 +212,11 @@ func (l *Ledger) bringForward(e *entry, r *request.Pod, o HoldOptions) (wire.All
 	var inline [8]fit.Choice
 	e.discharge()
 	defer e.charge()
-	choices, v := e.node.view.Place(fit.Now, r, o.Policy, inline[:0])
+	own := e.ownCards()
+	choices, v := own.Place(fit.Now, r, o.Policy, inline[:0])
+	if !v.OK() {
+		choices, v = e.node.choose(fit.Now, r, o, inline[:0])
+	}
 	if !v.OK() {
 		return wire.Allocation{}, v
 	}
@@ -186,6 +224,16 @@ func (l *Ledger) bringForward(e *entry, r *request.Pod, o HoldOptions) (wire.All
 	e.future = false
 	e.fill(r, choices)
 	return e.allocation(), v
+}
+
+// ownCards is the node as it were if only the cards of the entry could be had.
+// Precondition: the lock of the node's shard is held.
+func (e *entry) ownCards() fit.Node {
+	own := fit.Node{Cards: slices.Clone(e.node.view.Cards)}
+	for i := range own.Cards {
+		own.Cards[i].Healthy = own.Cards[i].Healthy && e.firstOn(uint16(i)) >= 0
+	}
+	return own
 }
 
 // Held returns what a pod has, in any state.
@@ -208,13 +256,18 @@ func (l *Ledger) allocation(e *entry) wire.Allocation {
 	return e.allocation()
 }
 
-// Release drops what a pod holds or is assumed to have. A bound pod keeps its cards: only the API
-// server can say that it is gone.
+// Release drops what a pod holds or is assumed to have; with a reservation the cards wait for it again.
+// A bound pod keeps its cards: only the API server can say that it is gone.
 func (l *Ledger) Release(uid string) {
 	p := l.podShard(uid)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e := p.entries[uid]; e != nil && e.state <= codeAssumed {
+	e := p.entries[uid]
+	switch {
+	case e == nil || e.state > codeAssumed:
+	case p.waiting(uid):
+		l.wait(p, e)
+	default:
 		l.drop(p, e)
 	}
 }
@@ -226,6 +279,7 @@ func (l *Ledger) drop(p *podShard, e *entry) {
 	defer s.mu.Unlock()
 	s.drop(e)
 	delete(p.entries, e.uid)
+	delete(p.reserved, e.uid)
 	p.leave(e)
 }
 

@@ -17,10 +17,20 @@ type node struct {
 	registered bool
 	pods       int // entries that refer to the node
 	view       fit.Node
+	shard      *nodeShard
+	generation uint64 // see View
+}
+
+// touch gives the node a new generation. Precondition: the lock of the node's shard is held for
+// writing, and the view changes before it is let go.
+func (n *node) touch() {
+	n.shard.changes++
+	n.generation = n.shard.changes
 }
 
 // register takes over the cards of n. Cards that are no longer there keep their sums.
 func (n *node) register(d device.Node) {
+	n.touch()
 	n.registered = true
 	for i := range n.view.Cards {
 		retire(&n.view.Cards[i])
@@ -30,15 +40,32 @@ func (n *node) register(d device.Node) {
 	for i := range d.Cards {
 		c := &d.Cards[i]
 		card := &n.view.Cards[n.place(c.UUID)]
-		card.Model, card.Mode, card.Index = c.Model, c.Mode, c.Index
-		card.Healthy, card.Gone = c.Healthy, false
+		card.Model, card.Mode, card.Index, card.NUMA = c.Model, c.Mode, c.Index, int32(c.NUMA)
+		card.Healthy, card.Cordoned, card.Gone = c.Healthy, c.Cordoned, false
 		card.Capacity = device.Amount{Memory: min(c.Memory, request.MaxMemory), Cores: c.Cores, Slots: c.Slots}
 	}
+	n.view.Pairs = n.pairs(d)
+}
+
+// pairs returns the links of the registered cards by their places in the table.
+func (n *node) pairs(d device.Node) *device.Pairs {
+	from := make([]int, len(n.view.Cards))
+	moved := len(d.Cards) != len(n.view.Cards)
+	for i := range from {
+		from[i] = slices.IndexFunc(d.Cards, func(c device.Card) bool { return c.UUID == n.view.Cards[i].UUID })
+		moved = moved || from[i] != i
+	}
+	if !moved {
+		return d.Pairs
+	}
+	return d.Pairs.Reordered(len(from), func(i int) int { return from[i] })
 }
 
 // unregister keeps only what pods refer to.
 func (n *node) unregister() {
+	n.touch()
 	n.registered = false
+	n.view.Pairs = nil
 	for i := range n.view.Cards {
 		retire(&n.view.Cards[i])
 	}

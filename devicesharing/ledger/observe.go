@@ -54,6 +54,7 @@ func (l *Ledger) Observe(state PodState) {
 		p.entries[state.UID] = e
 	}
 	l.confirm(e, &state, trusted)
+	delete(p.reserved, state.UID)
 	if e.evicting == 0 {
 		p.leave(e)
 	}
@@ -92,7 +93,7 @@ func (e *entry) take(containers map[string][]wire.Slice, r *request.Pod) {
 	for _, name := range names {
 		span := spanOf(name, r)
 		for _, s := range containers[name] {
-			amount := device.Amount{Memory: s.Memory, Cores: s.Cores}
+			amount := device.Amount{Memory: s.Memory, Cores: s.Cores, Slots: s.Shares}
 			e.add(newSlice(name, e.node.place(s.UUID), amount, span))
 		}
 	}

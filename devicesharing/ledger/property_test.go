@@ -11,9 +11,15 @@ import (
 	"github.com/basalt-gpu/basalt/devicesharing/device"
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/devicesharing/score"
 	"github.com/basalt-gpu/basalt/devicesharing/sharingtest"
 	"github.com/basalt-gpu/basalt/devicesharing/wire"
 )
+
+// noted is the use that stands in an allocation for one slice.
+func noted(s wire.Slice) ledger.Use {
+	return ledger.Use{Slots: max(s.Shares, 1), Memory: s.Memory, Cores: s.Cores}
+}
 
 // oracle computes the use of every card from the pods of a snapshot alone, moment by moment, the slow
 // way. requests are what the pods asked.
@@ -57,7 +63,7 @@ func peaks(a map[string][]wire.Slice, r *request.Pod) map[string]ledger.Use {
 		sum := map[string]ledger.Use{}
 		for _, name := range m {
 			for _, s := range a[name] {
-				sum[s.UUID] = plus(sum[s.UUID], ledger.Use{Slots: 1, Memory: s.Memory, Cores: s.Cores})
+				sum[s.UUID] = plus(sum[s.UUID], noted(s))
 			}
 		}
 		for card, u := range sum {
@@ -106,7 +112,9 @@ func randomRequest(rng *rand.Rand) *request.Pod {
 		m, c := amount()
 		b.Ask(fmt.Sprintf("app-%d", i), request.App, 1+rng.Intn(2), m, c)
 	}
-	return b.Obj()
+	r := b.Obj()
+	r.Policy.Card = []score.CardPolicy{score.CardDefault, score.Mutex, score.Topology, score.NUMA}[rng.Intn(4)]
+	return r
 }
 
 var nodeNames = []string{"n", "m", "o"}
@@ -116,12 +124,18 @@ type world struct {
 	*ledger.Ledger
 	rng      *rand.Rand
 	requests map[string]*request.Pod
-	bound    map[string]ledger.PodState
+	// bound is what the API server knows. The watch may be late: a pod may be bound for long before the
+	// ledger observes it, and older states of it may be observed again.
+	bound map[string]ledger.PodState
+	nodes map[string]int // cards by registered node
+	// reserved are the time limits that the ledger should know; now is their clock.
+	reserved map[string]int64
+	now      int64
 }
 
 func newWorld(seed int64) *world {
 	w := &world{Ledger: ledger.New(), rng: rand.New(rand.NewSource(seed)),
-		requests: map[string]*request.Pod{}, bound: map[string]ledger.PodState{}}
+		requests: map[string]*request.Pod{}, bound: map[string]ledger.PodState{}, nodes: map[string]int{}, reserved: map[string]int64{}}
 	for i := range 12 {
 		w.requests[fmt.Sprintf("pod-%d", i)] = randomRequest(w.rng)
 	}
@@ -134,11 +148,13 @@ func (w *world) pod() string  { return fmt.Sprintf("pod-%d", w.rng.Intn(len(w.re
 // step makes one random call.
 func (w *world) step(t *testing.T) {
 	uid, node := w.pod(), w.node()
-	switch w.rng.Intn(14) {
+	switch w.rng.Intn(19) {
 	case 0:
-		w.SetNode(sharingtest.MakeNode(node, 1+w.rng.Intn(3)))
+		w.nodes[node] = 1 + w.rng.Intn(3)
+		w.SetNode(sharingtest.MakeNode(node, w.nodes[node]))
 	case 1:
 		if w.rng.Intn(4) == 0 {
+			delete(w.nodes, node)
 			w.RemoveNode(node)
 		}
 	case 2, 3, 4, 5:
@@ -146,26 +162,132 @@ func (w *world) step(t *testing.T) {
 	case 6:
 		w.Release(uid)
 	case 7, 8:
-		if a, err := w.Assume(uid); err == nil && w.rng.Intn(2) == 0 {
-			w.bound[uid] = ledger.PodState{UID: uid, Node: a.Node, Allocation: a, Request: w.requests[uid]}
-			w.Observe(w.bound[uid])
-		}
-	case 9:
+		w.assume(uid)
+	case 9, 10:
 		if p, ok := w.bound[uid]; ok {
 			p.Releasing = p.Releasing || w.rng.Intn(3) == 0
 			w.bound[uid] = p
-			w.Observe(p)
+			w.observe(p)
 		}
-	case 10:
-		w.Forget(uid)
-		delete(w.bound, uid)
 	case 11:
-		w.Evicting(uid)
+		w.forget(uid)
 	case 12:
-		w.Restore(uid)
+		w.Evicting(uid)
 	case 13:
+		w.Restore(uid)
+	case 14:
 		if w.rng.Intn(3) == 0 {
 			w.EndSession()
+		}
+	case 15, 16:
+		w.reserve(t, uid)
+	case 17:
+		w.expire(t)
+	case 18:
+		if w.rng.Intn(10) == 0 {
+			w.restart()
+		}
+	}
+	w.checkReservations(t)
+}
+
+// assume assumes a pod and lets its Binding take effect in the API, or not; the watch may tell at once.
+func (w *world) assume(uid string) {
+	a, err := w.Assume(uid)
+	if err != nil || w.rng.Intn(3) == 0 {
+		return
+	}
+	if _, already := w.bound[uid]; !already {
+		w.bound[uid] = ledger.PodState{UID: uid, Node: a.Node, Allocation: a, Request: w.requests[uid]}
+	}
+	if w.rng.Intn(2) == 0 {
+		w.observe(w.bound[uid])
+	}
+}
+
+func (w *world) observe(p ledger.PodState) {
+	w.Observe(p)
+	delete(w.reserved, p.UID)
+}
+
+func (w *world) forget(uid string) {
+	w.Forget(uid)
+	delete(w.bound, uid)
+	delete(w.reserved, uid)
+}
+
+// reserve reserves or ends a reservation, and checks that a reservation is there exactly when the pod
+// holds something.
+func (w *world) reserve(t *testing.T, uid string) {
+	t.Helper()
+	if w.rng.Intn(4) == 0 {
+		w.Unreserve(uid)
+		delete(w.reserved, uid)
+		return
+	}
+	_, state, had := w.Held(uid)
+	err := w.Reserve(uid, w.now+int64(w.rng.Intn(20)))
+	if want := had && (state == ledger.Held || state == ledger.Assumed); (err == nil) != want {
+		t.Fatalf("reserve a pod that is %q: %v", state, err)
+	}
+	if err == nil {
+		for _, r := range w.Reservations() {
+			if _, known := w.reserved[uid]; r.UID == uid && !known {
+				w.reserved[uid] = r.Until
+			}
+		}
+	}
+}
+
+// expire lets time pass and checks that exactly those reservations end whose time is over and whose pod
+// is not about to be bound.
+func (w *world) expire(t *testing.T) {
+	t.Helper()
+	w.now += int64(w.rng.Intn(10))
+	for _, r := range w.Expire(w.now) {
+		if w.reserved[r.UID] > w.now {
+			t.Fatalf("%+v ended at %d", r, w.now)
+		}
+		delete(w.reserved, r.UID)
+	}
+	for _, r := range w.Reservations() {
+		if r.Until <= w.now {
+			t.Fatalf("%+v goes on at %d", r, w.now)
+		}
+	}
+}
+
+// restart begins anew with what the API server knows, told in any order.
+func (w *world) restart() {
+	w.Ledger = ledger.New()
+	w.reserved = map[string]int64{}
+	for node, cards := range w.nodes {
+		w.SetNode(sharingtest.MakeNode(node, cards))
+	}
+	for _, p := range w.bound {
+		w.Observe(p)
+	}
+}
+
+// checkReservations checks that a reservation never ends by itself and keeps its first time limit.
+func (w *world) checkReservations(t *testing.T) {
+	t.Helper()
+	got := map[string]int64{}
+	for _, r := range w.Reservations() {
+		got[r.UID] = r.Until
+	}
+	for uid, until := range w.reserved {
+		if _, state, _ := w.Held(uid); state == ledger.Held && got[uid] != until {
+			t.Fatalf("reservation of %s until %d is %d", uid, until, got[uid])
+		}
+	}
+	for uid := range got {
+		if _, known := w.reserved[uid]; !known {
+			t.Fatalf("reservation of %s came by itself", uid)
+		}
+		node, ok := w.Reserved(uid)
+		if held, _, _ := w.Held(uid); !ok || held.Node != node {
+			t.Fatalf("%s waits on %q and holds %q", uid, node, held.Node)
 		}
 	}
 }
@@ -175,7 +297,7 @@ func (w *world) hold(t *testing.T, uid, node string) {
 	t.Helper()
 	_, _, had := w.Held(uid)
 	before := w.Snapshot()
-	o := ledger.HoldOptions{Future: w.rng.Intn(4) == 0, Policy: []string{"", "binpack", "spread"}[w.rng.Intn(3)]}
+	o := ledger.HoldOptions{Future: w.rng.Intn(4) == 0, Policy: []score.CardPolicy{score.CardDefault, score.Binpack, score.Spread}[w.rng.Intn(3)]}
 	fits := w.Fits(node, w.requests[uid])
 	if o.Future {
 		fits = w.FitsFuture(node, w.requests[uid])
@@ -219,6 +341,33 @@ func (w *world) withinCapacity(t *testing.T, a wire.Allocation, future bool) {
 	}
 }
 
+// TestHoldAndReleaseLeaveAReservation checks that a reservation stands behind the holds of its pod.
+func TestHoldAndReleaseLeaveAReservation(t *testing.T) {
+	for seed := range int64(200) {
+		w := newWorld(seed)
+		for range 60 {
+			w.step(t)
+		}
+		for _, r := range w.Reservations() {
+			before := w.Snapshot()
+			w.EndSession()
+			waits := w.Snapshot()
+			if _, v := w.Hold(r.UID, r.Node, w.requests[r.UID], ledger.HoldOptions{}); !v.OK() {
+				if diff := cmp.Diff(waits, w.Snapshot()); diff != "" {
+					t.Fatalf("seed %d: a refused hold left (-before,+after):\n%s", seed, diff)
+				}
+				continue
+			}
+			a, _, _ := w.Held(r.UID)
+			w.withinCapacity(t, a, false)
+			w.Release(r.UID)
+			if node, ok := w.Reserved(r.UID); !ok || node != r.Node {
+				t.Fatalf("seed %d: reservation was lost: before %+v", seed, before)
+			}
+		}
+	}
+}
+
 func TestRandomEventsKeepTheSums(t *testing.T) {
 	for seed := range int64(60) {
 		w := newWorld(seed)
@@ -227,7 +376,7 @@ func TestRandomEventsKeepTheSums(t *testing.T) {
 			check(t, w.Ledger, w.requests)
 		}
 		for uid := range w.requests {
-			w.Forget(uid)
+			w.forget(uid)
 		}
 		for _, n := range nodeNames {
 			w.RemoveNode(n)
@@ -335,7 +484,7 @@ func work(l *ledger.Ledger, rng *rand.Rand, uid, node string) {
 	r := sharingtest.Slice(4000, 10)
 	l.Fits(node, r)
 	l.FitsFuture(node, r)
-	l.Score(node, r, "spread")
+	l.Score(node, r, score.NodeSpread)
 	if _, v := l.Hold(uid, node, r, ledger.HoldOptions{Future: rng.Intn(5) == 0}); !v.OK() {
 		return
 	}

@@ -46,7 +46,8 @@ func (l *Ledger) mark(p *podShard, e *entry, sessions uint8) {
 	}
 }
 
-// EndSession drops holds that were never promoted and ages the marks of evictions.
+// EndSession drops holds that were never promoted, lets the reserved ones wait on, and ages the marks of
+// evictions.
 func (l *Ledger) EndSession() {
 	for i := range l.pods {
 		p := &l.pods[i]
@@ -54,9 +55,12 @@ func (l *Ledger) EndSession() {
 		// Backwards: what leaves the list is replaced by an entry that has had its turn.
 		for k := len(p.open) - 1; k >= 0; k-- {
 			e := p.open[k]
-			if e.state == codeHeld {
+			switch {
+			case e.state == codeHeld && p.waiting(e.uid):
+				l.wait(p, e)
+			case e.state == codeHeld:
 				l.drop(p, e)
-			} else if e.evicting > 0 {
+			case e.evicting > 0:
 				l.mark(p, e, e.evicting-1)
 			}
 		}

@@ -13,9 +13,17 @@ type podShard struct {
 	mu sync.RWMutex
 	// entries are the pods by UID. Guarded by mu.
 	entries map[string]*entry
+	// reserved are the time limits of reservations by UID; each has an entry. Guarded by mu.
+	reserved map[string]int64
 	// open are the entries that the end of a session touches: holds, and marked evictions. It is a list
 	// that entries know their place in, because each hold goes in and out. Guarded by mu.
 	open []*entry
+}
+
+// waiting reports whether the pod has a reservation. Precondition: p.mu is held.
+func (p *podShard) waiting(uid string) bool {
+	_, ok := p.reserved[uid]
+	return ok
 }
 
 // enter puts an entry on the list of open ones. Precondition: p.mu is held for writing.
@@ -44,6 +52,9 @@ type nodeShard struct {
 	mu sync.RWMutex
 	// nodes by name, with their sums. Guarded by mu.
 	nodes map[string]*node
+	// changes counts the changes of all nodes of the shard. A node that is forgotten and comes back
+	// goes on where the count stands, so that no generation is ever used twice. Guarded by mu.
+	changes uint64
 }
 
 // Ledger is the state of all nodes and pods. It is safe for concurrent use.
@@ -59,6 +70,7 @@ func New() *Ledger {
 	l := &Ledger{seed: maphash.MakeSeed()}
 	for i := range shardCount {
 		l.pods[i].entries = map[string]*entry{}
+		l.pods[i].reserved = map[string]int64{}
 		l.nodes[i].nodes = map[string]*node{}
 	}
 	return l
@@ -77,7 +89,7 @@ func (l *Ledger) nodeShard(name string) *nodeShard {
 func (s *nodeShard) node(name string) *node {
 	n := s.nodes[name]
 	if n == nil {
-		n = &node{name: name}
+		n = &node{name: name, shard: s}
 		s.nodes[name] = n
 	}
 	return n

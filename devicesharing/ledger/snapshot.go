@@ -57,7 +57,9 @@ type PodSnapshot struct {
 	State     State  `json:"state"`
 	Future    bool   `json:"future,omitempty"`
 	Evicting  bool   `json:"evicting,omitempty"`
-	Node      string `json:"node"`
+	// Reserved marks a pod whose claim outlives the session.
+	Reserved bool   `json:"reserved,omitempty"`
+	Node     string `json:"node"`
 	// Allocation is by container name.
 	Allocation map[string][]wire.Slice `json:"allocation"`
 }
@@ -80,8 +82,10 @@ func (l *Ledger) Snapshot() Snapshot {
 		}
 	}
 	for i := range l.pods {
-		for _, e := range l.pods[i].entries {
-			s.Pods = append(s.Pods, e.snapshot())
+		for uid, e := range l.pods[i].entries {
+			pod := e.snapshot()
+			pod.Reserved = l.pods[i].waiting(uid)
+			s.Pods = append(s.Pods, pod)
 		}
 	}
 	slices.SortFunc(s.Nodes, func(a, b NodeSnapshot) int { return cmp.Compare(a.Name, b.Name) })

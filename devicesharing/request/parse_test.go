@@ -9,6 +9,7 @@ import (
 
 	"github.com/basalt-gpu/basalt/devicesharing/device"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/devicesharing/score"
 	"github.com/basalt-gpu/basalt/devicesharing/sharingtest"
 )
 
@@ -104,14 +105,15 @@ func TestParse(t *testing.T) {
 				Annotation(request.VolcanoUseUUIDKey, " GPU-a, GPU-b ,").
 				Annotation(request.NoUseUUIDKey, "GPU-c").Annotation(request.VolcanoNoUseUUIDKey, "GPU-d").
 				Annotation(request.UseTypeKey, "a100,h100").Annotation(request.NoUseTypeKey, "").
-				Annotation(request.ModeKey, "hami-core,mps").Annotation(request.PolicyKey, "numa,binpack"),
+				Annotation(request.ModeKey, "hami-core,mps").Annotation(request.CardPolicyKey, "numa,binpack").
+				Annotation(request.GroupPolicyKey, "spread"),
 			want: &request.Pod{
 				Containers: []request.Container{app("main", 1, 100, 0, 1)},
 				Selector: request.Selector{
 					UseUUIDs: []string{"GPU-a", "GPU-b"}, NoUseUUIDs: []string{"GPU-c", "GPU-d"},
 					UseTypes: []string{"a100", "h100"}, Mode: "hami-core,mps",
 				},
-				Policy: request.PolicyBinpack,
+				Policy: request.Policy{Card: score.Chain(score.NUMA, score.Binpack), Apart: true},
 			},
 		},
 	}
@@ -206,9 +208,22 @@ func TestParseRefuses(t *testing.T) {
 			pod:  one().Annotation(request.UseUUIDKey, "a").Annotation(request.VolcanoUseUUIDKey, "b"),
 			want: []string{`metadata.annotations[volcano.sh/vgpu-use-gpuuuid]: Invalid value: "b": must equal nvidia.com/use-gpuuuid where both are set`},
 		},
-		"a policy that would change isolation and that we do not have": {
-			pod:  one().Annotation(request.PolicyKey, "mutex"),
-			want: []string{`metadata.annotations[hami.io/gpu-scheduler-policy]: Unsupported value: "mutex": supported values: "binpack", "spread", "numa", "topology-aware"`},
+		"policies that nobody published": {
+			pod: one().Annotation(request.CardPolicyKey, "binpack,least-used").Annotation(request.NodePolicyKey, "mutex").
+				Annotation(request.WeightsKey, "slot=1,core=1"),
+			want: []string{
+				`metadata.annotations[hami.io/node-scheduler-policy]: Invalid value: "mutex": unknown policy "mutex": must be of binpack, spread`,
+				`metadata.annotations[hami.io/gpu-scheduler-policy]: Invalid value: "binpack,least-used": unknown policy "least-used": must be of binpack, spread, mutex, numa, topology-aware`,
+				`metadata.annotations[hami.io/device-scoring-weights]: Invalid value: "slot=1,core=1": must be slot=N,core=N,memory=N: all three are needed`,
+			},
+		},
+		"a group policy that nobody published": {
+			pod:  one().Annotation(request.GroupPolicyKey, "binpack"),
+			want: []string{`metadata.annotations[volcano.sh/vgpu-podgroup-policy]: Invalid value: "binpack": must be spread`},
+		},
+		"a binding that is neither on nor off": {
+			pod:  one().Annotation(request.NUMABindKey, "strict"),
+			want: []string{`metadata.annotations[nvidia.com/numa-bind]: Unsupported value: "strict": supported values: "true", "false"`},
 		},
 	}
 	for name, tc := range tests {
@@ -297,7 +312,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("-1", "1e30", "101", "0", "mig", "mutex")
 	f.Fuzz(func(t *testing.T, count, memory, cores, percent, list, policy string) {
 		pod := sharingtest.MakePod("p").Container("main").Annotation(request.UseUUIDKey, list).
-			Annotation(request.ModeKey, list).Annotation(request.PolicyKey, policy).Obj()
+			Annotation(request.ModeKey, list).Annotation(request.CardPolicyKey, policy).Obj()
 		limits := v1.ResourceList{}
 		for name, s := range map[v1.ResourceName]string{
 			"nvidia.com/gpu": count, "nvidia.com/gpumem": memory, "nvidia.com/gpucores": cores, "nvidia.com/gpumem-percentage": percent,

@@ -3,7 +3,12 @@
 // what cards exist: it refuses what no card could ever mean, and leaves the rest to package fit.
 package request
 
-import "github.com/basalt-gpu/basalt/devicesharing/device"
+import (
+	"slices"
+
+	"github.com/basalt-gpu/basalt/devicesharing/device"
+	"github.com/basalt-gpu/basalt/devicesharing/score"
+)
 
 // Kind says when a container runs beside the others of its pod.
 type Kind int
@@ -58,13 +63,16 @@ func (c *Container) MemoryOn(card device.MiB) device.MiB {
 // Selector narrows down the cards a pod may get. Empty lists allow every card.
 type Selector struct {
 	UseUUIDs, NoUseUUIDs []string
-	// UseTypes and NoUseTypes are parts of model names, in any case.
+	// UseTypes and NoUseTypes are parts of model names, in any case, a space being like a hyphen.
 	UseTypes, NoUseTypes []string
 	// Mode is empty, one mode, or a comma list of modes.
 	Mode device.Mode
+	// NUMABind wants all cards of a container on one NUMA node.
+	NUMABind bool
 }
 
-// Empty reports whether the selector allows every card.
+// Empty reports whether the selector allows every card. What it wants of cards together is no matter of
+// one card.
 func (s *Selector) Empty() bool {
 	return len(s.UseUUIDs) == 0 && len(s.NoUseUUIDs) == 0 && len(s.UseTypes) == 0 &&
 		len(s.NoUseTypes) == 0 && s.Mode == ""
@@ -76,6 +84,51 @@ type Pod struct {
 	// the order of the pod's spec.
 	Containers []Container
 	Selector   Selector
-	// Policy is how cards are chosen on a node: empty, binpack or spread.
-	Policy string
+	Policy     Policy
+}
+
+// Policy is by what rules a pod's node and cards are chosen. Each part may be unset.
+type Policy struct {
+	Node score.NodePolicy
+	Card score.CardPolicy
+	// Weights say what counts in the use of a card.
+	Weights score.Weights
+	// Apart keeps the pod off cards that pods of its own group have.
+	Apart bool
+}
+
+// Or returns the policy with what is unset taken from another: first comes the pod's own, then that of
+// its queue, then that of the configuration.
+func (p Policy) Or(other Policy) Policy {
+	if p.Node == score.NodeDefault {
+		p.Node = other.Node
+	}
+	if p.Card == score.CardDefault {
+		p.Card = other.Card
+	}
+	if p.Weights == (score.Weights{}) {
+		p.Weights = other.Weights
+	}
+	p.Apart = p.Apart || other.Apart
+	return p
+}
+
+// WithPolicy returns the request with another policy; the request itself where that is its own.
+func (r *Pod) WithPolicy(p Policy) *Pod {
+	if r.Policy == p {
+		return r
+	}
+	other := *r
+	other.Policy = p
+	return &other
+}
+
+// Without returns the request with more cards excluded by UUID; the request itself where there are none.
+func (r *Pod) Without(uuids []string) *Pod {
+	if len(uuids) == 0 {
+		return r
+	}
+	other := *r
+	other.Selector.NoUseUUIDs = slices.Concat(r.Selector.NoUseUUIDs, uuids)
+	return &other
 }

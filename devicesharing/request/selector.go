@@ -3,6 +3,7 @@ package request
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -20,38 +21,30 @@ const (
 	VolcanoUseUUIDKey   = "volcano.sh/vgpu-use-gpuuuid"
 	VolcanoNoUseUUIDKey = "volcano.sh/vgpu-nouse-gpuuuid"
 	VolcanoModeKey      = "volcano.sh/vgpu-mode"
-	// PolicyKey is how cards are chosen on a node.
-	PolicyKey = "hami.io/gpu-scheduler-policy"
+	NUMABindKey         = "nvidia.com/numa-bind"
 )
 
-// The policies by which cards are chosen.
-const (
-	PolicyBinpack = "binpack"
-	PolicySpread  = "spread"
-)
-
-// preferences are published policies that only prefer cards: without them a pod runs all the same.
-var preferences = []string{"numa", "topology-aware"}
-
-func parseAnnotations(annotations map[string]string) (Selector, string, field.ErrorList) {
+func parseAnnotations(annotations map[string]string) (Selector, Policy, field.ErrorList) {
 	path := field.NewPath("metadata", "annotations")
 	var s Selector
 	var errs, keyErrs field.ErrorList
 	s.UseUUIDs, keyErrs = oneOf(path, annotations, UseUUIDKey, VolcanoUseUUIDKey)
 	errs = append(errs, keyErrs...)
-	s.UseTypes = list(annotations[UseTypeKey])
-	s.NoUseTypes = list(annotations[NoUseTypeKey])
+	s.UseTypes = List(annotations[UseTypeKey])
+	s.NoUseTypes = List(annotations[NoUseTypeKey])
 	// Exclusions add up: a card named by either is excluded.
-	s.NoUseUUIDs = slices.Concat(list(annotations[NoUseUUIDKey]), list(annotations[VolcanoNoUseUUIDKey]))
+	s.NoUseUUIDs = slices.Concat(List(annotations[NoUseUUIDKey]), List(annotations[VolcanoNoUseUUIDKey]))
 	s.Mode, keyErrs = parseMode(path, annotations)
 	errs = append(errs, keyErrs...)
-	policy, keyErrs := parsePolicy(path, annotations)
+	s.NUMABind, keyErrs = parseBool(path, annotations, NUMABindKey)
+	errs = append(errs, keyErrs...)
+	policy, keyErrs := ParsePolicy(path, annotations, PodPolicyKeys())
 	return s, policy, append(errs, keyErrs...)
 }
 
 // oneOf reads a list that may stand under two keys, but not with two meanings.
 func oneOf(path *field.Path, annotations map[string]string, key, other string) ([]string, field.ErrorList) {
-	a, b := list(annotations[key]), list(annotations[other])
+	a, b := List(annotations[key]), List(annotations[other])
 	switch {
 	case len(b) == 0 || slices.Equal(a, b):
 		return a, nil
@@ -65,7 +58,7 @@ func oneOf(path *field.Path, annotations map[string]string, key, other string) (
 func parseMode(path *field.Path, annotations map[string]string) (device.Mode, field.ErrorList) {
 	modes, errs := oneOf(path, annotations, ModeKey, VolcanoModeKey)
 	key := ModeKey
-	if len(list(annotations[key])) == 0 {
+	if len(List(annotations[key])) == 0 {
 		key = VolcanoModeKey
 	}
 	for _, m := range modes {
@@ -76,26 +69,20 @@ func parseMode(path *field.Path, annotations map[string]string) (device.Mode, fi
 	return device.Mode(strings.Join(modes, ",")), errs
 }
 
-func parsePolicy(path *field.Path, annotations map[string]string) (string, field.ErrorList) {
-	policy := ""
-	var errs field.ErrorList
-	for _, p := range list(annotations[PolicyKey]) {
-		switch {
-		case p == PolicyBinpack || p == PolicySpread:
-			if policy == "" {
-				policy = p
-			}
-		case slices.Contains(preferences, p):
-		default:
-			errs = append(errs, field.NotSupported(path.Key(PolicyKey), p,
-				append([]string{PolicyBinpack, PolicySpread}, preferences...)))
-		}
+func parseBool(path *field.Path, annotations map[string]string, key string) (bool, field.ErrorList) {
+	text, ok := annotations[key]
+	if text = strings.TrimSpace(text); !ok || text == "" {
+		return false, nil
 	}
-	return policy, errs
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, field.ErrorList{field.NotSupported(path.Key(key), text, []string{"true", "false"})}
+	}
+	return v, nil
 }
 
-// list splits a comma list; blanks around the parts and empty parts mean nothing.
-func list(s string) []string {
+// List splits a comma list; blanks around the parts and empty parts mean nothing.
+func List(s string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(s, ",") {
 		if part = strings.TrimSpace(part); part != "" {

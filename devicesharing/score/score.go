@@ -8,18 +8,21 @@ import (
 	"github.com/basalt-gpu/basalt/devicesharing/device"
 )
 
-// The policies. Binpack fills what is in use, to keep whole cards and nodes free; Spread takes what
-// is least in use, to keep neighbours apart.
-const (
-	Binpack = "binpack"
-	Spread  = "spread"
-)
-
 // Full is the use of a card of which everything is taken, and the scale of Use.
 const Full = 1000
 
-// Max is the score of the best card or node.
-const Max = 100
+// Max is above the score of every node. A score has two parts: the upper bits are what the policy says,
+// the lower fullnessBits how full the node is, so that of two nodes which the policy likes alike the
+// fuller one is better.
+const (
+	Max          = 1 << (valueBits + fullnessBits)
+	valueBits    = 21
+	fullnessBits = 10
+)
+
+// Grain is the scale of a mean of uses: Full * Grain is the mean of full cards. A mean of whole numbers
+// would make nodes alike that are not.
+const Grain = 1000
 
 // Use returns how much of the capacity is used, 0 to Full: the mean over memory, cores and shares of
 // those that there are any of. Over-committed parts count as full.
@@ -59,23 +62,30 @@ func portion(used, capacity uint64) uint64 {
 	}
 }
 
-// Card returns how much the policy likes a card with the given use. It is comparable between cards;
-// higher is better. An empty or unknown policy spreads: neighbours on a card cost each other compute.
-func Card(use int64, policy string) int64 {
-	if policy == Binpack {
-		return use
-	}
-	return Full - use
+// Fit is what is known of a node on which a request fits.
+type Fit struct {
+	// Chosen and All are the mean use of the cards that the request would get and of all cards, 0 to
+	// Full * Grain.
+	Chosen, All int64
+	// Links is how good the links of the request are, 0 to Full. It counts only with LinksCount.
+	Links      int64
+	LinksCount bool
 }
 
-// Node returns how much the policy likes a node, 0 to Max, from the use of the cards that the request
-// would get and the use of all its cards. Both count half: the first alone could not tell an idle node
-// from one with a single idle card, the second alone would open an idle card where a started one fits.
-// An empty or unknown policy packs: whole free nodes are what large jobs wait for.
-func Node(chosen, all int64, policy string) int64 {
-	use := min(max(chosen+all, 0), 2*Full)
-	if policy == Spread {
-		use = 2*Full - use
+// Node returns how much the policy likes a node, 0 to below Max. The use of the chosen cards and that of
+// all count half each: the first alone could not tell an idle node from one with a single idle card, the
+// second alone would open an idle card where a started one fits. Where links count, they count three
+// quarters: a pod that asks for linked cards is better off on a free node with links than on a full one
+// without. The default packs: whole free nodes are what large jobs wait for.
+func Node(f Fit, policy NodePolicy) int64 {
+	const scale = 2 * Full * Grain
+	all := min(max(f.All, 0), Full*Grain)
+	value := min(max(f.Chosen, 0), Full*Grain) + all
+	if policy == NodeSpread {
+		value = scale - value
 	}
-	return use * Max / (2 * Full)
+	if f.LinksCount {
+		value = value/4 + 3*min(max(f.Links, 0), Full)*(scale/Full)/4
+	}
+	return value*(1<<valueBits-1)/scale<<fullnessBits + all*(1<<fullnessBits-1)/(Full*Grain)
 }

@@ -33,6 +33,9 @@ type Slice struct {
 	UUID   string             `json:"uuid"`
 	Memory device.MiB         `json:"memoryMiB"`
 	Cores  device.CorePercent `json:"cores"`
+	// Shares is how many of the card's shares the slice takes, where it is more than one: all of them,
+	// for a container that has the card to itself.
+	Shares device.Shares `json:"shares,omitempty"`
 }
 
 // Allocation is what the containers of a pod got, by container name.
@@ -62,18 +65,8 @@ func DecodeAllocation(s string) (Allocation, error) {
 	if len(s) > MaxAllocationBytes {
 		return Allocation{}, fmt.Errorf("decode allocation: %w: %d bytes, at most %d", ErrTooLarge, len(s), MaxAllocationBytes)
 	}
-	// The version decides how the rest is read, so it is read before unknown fields are refused.
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal([]byte(s), &head); err != nil {
-		return Allocation{}, fmt.Errorf("decode allocation: %w", err)
-	}
-	if head.Version != AllocationVersion {
-		return Allocation{}, fmt.Errorf("decode allocation: %w", wrongVersion(head.Version))
-	}
 	var a Allocation
-	if err := strictJSON(s, &a); err != nil {
+	if err := decodeVersioned(s, AllocationVersion, &a); err != nil {
 		return Allocation{}, fmt.Errorf("decode allocation: %w", err)
 	}
 	if errs := a.Validate(); len(errs) > 0 {
@@ -86,7 +79,7 @@ func DecodeAllocation(s string) (Allocation, error) {
 func (a Allocation) Validate() field.ErrorList {
 	var errs field.ErrorList
 	if a.Version != AllocationVersion {
-		errs = append(errs, wrongVersion(a.Version))
+		errs = append(errs, wrongVersion(a.Version, AllocationVersion))
 	}
 	if a.Node == "" {
 		errs = append(errs, field.Required(field.NewPath("node"), "an allocation is of one node"))
@@ -104,10 +97,6 @@ func (a Allocation) Validate() field.ErrorList {
 	return errs
 }
 
-func wrongVersion(v int) *field.Error {
-	return field.Invalid(field.NewPath("version"), v, fmt.Sprintf("must be %d", AllocationVersion))
-}
-
 func validateSlices(path *field.Path, all []Slice) field.ErrorList {
 	var errs field.ErrorList
 	if len(all) == 0 {
@@ -123,6 +112,9 @@ func validateSlices(path *field.Path, all []Slice) field.ErrorList {
 		seen[s.UUID] = true
 		if s.Memory == 0 || s.Memory > request.MaxMemory {
 			errs = append(errs, field.Invalid(p.Child("memoryMiB"), s.Memory, fmt.Sprintf("must be between 1 and %d", request.MaxMemory)))
+		}
+		if s.Shares == 1 || s.Shares > request.MaxCount {
+			errs = append(errs, field.Invalid(p.Child("shares"), s.Shares, fmt.Sprintf("must be left out or between 2 and %d", request.MaxCount)))
 		}
 		if s.Cores > maxCores {
 			errs = append(errs, field.Invalid(p.Child("cores"), s.Cores, fmt.Sprintf("must be at most %d", maxCores)))

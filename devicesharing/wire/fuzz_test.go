@@ -56,6 +56,24 @@ func FuzzDecodeNode(f *testing.F) {
 	})
 }
 
+func FuzzDecodeNodeScores(f *testing.F) {
+	f.Add(`[{"uuid":"GPU-a","score":{"GPU-b":610}},{"uuid":"GPU-b","score":{"GPU-a":600,"GPU-x":1}}]`)
+	f.Fuzz(func(t *testing.T, in string) {
+		pairs, err := DecodeNodeScores(in, fourCards)
+		if err != nil {
+			return
+		}
+		text, err := EncodeNodeScores(fourCards, pairs)
+		if err != nil {
+			t.Fatalf("encode what was decoded: %v", err)
+		}
+		again, err := DecodeNodeScores(text, fourCards)
+		if err != nil || !cmp.Equal(matrix(pairs), matrix(again)) {
+			t.Errorf("second reading differs: %v, %s", err, cmp.Diff(matrix(pairs), matrix(again)))
+		}
+	})
+}
+
 func FuzzDecodePod(f *testing.F) {
 	f.Add("GPU-a,NVIDIA,1000,0:;GPU-a,NVIDIA,3000,30:GPU-b,NVIDIA,3000,30:;;GPU-b,NVIDIA,500,10:;", "GPU-a,NVIDIA,3000,30:;GPU-b,NVIDIA,500,10:")
 	f.Fuzz(func(t *testing.T, hami, volcano string) {

@@ -32,6 +32,25 @@ func strictJSON(s string, into any) error {
 	return nil
 }
 
+// decodeVersioned reads one of our own formats. The version decides how the rest is read, so it is read
+// before unknown fields are refused.
+func decodeVersioned(s string, version int, into any) error {
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal([]byte(s), &head); err != nil {
+		return err
+	}
+	if head.Version != version {
+		return wrongVersion(head.Version, version)
+	}
+	return strictJSON(s, into)
+}
+
+func wrongVersion(got, want int) *field.Error {
+	return field.Invalid(field.NewPath("version"), got, fmt.Sprintf("must be %d", want))
+}
+
 func validateUUID(path *field.Path, uuid string) field.ErrorList {
 	if uuid == "" {
 		return field.ErrorList{field.Required(path, "a card is known by its UUID")}

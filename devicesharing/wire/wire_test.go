@@ -101,6 +101,24 @@ func TestAllocationRoundTrip(t *testing.T) {
 	}
 }
 
+func TestAllocationOfWholeCardsRoundTrip(t *testing.T) {
+	a := Allocation{Version: AllocationVersion, Node: "node1", Containers: map[string][]Slice{
+		"main": {{UUID: "GPU-a", Memory: 3000, Cores: 30, Shares: 10}},
+	}}
+	text, err := EncodeAllocation(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "allocation-v1-shares.json", text)
+	got, err := DecodeAllocation(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(a, got); diff != "" {
+		t.Errorf("allocation (-want,+got):\n%s", diff)
+	}
+}
+
 func TestDecodeAllocationRefuses(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"text that is no JSON":             {`{`, "unexpected end"},

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/basalt-gpu/basalt/devicesharing/device"
+	"github.com/basalt-gpu/basalt/devicesharing/fit"
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
 	"github.com/basalt-gpu/basalt/devicesharing/wire"
@@ -306,6 +307,59 @@ func TestNodeOffersWhatCanBeRead(t *testing.T) {
 			}
 			if _, _, held := f.ledger.Held("u1"); !held {
 				t.Error("the pod that runs there lost its slice")
+			}
+		})
+	}
+}
+
+func TestNodeSaysWhichCardsNewPodsGet(t *testing.T) {
+	const links = `[{"uuid":"GPU-0","score":{"GPU-1":610}}]`
+	tests := map[string]struct {
+		annotations  map[string]string
+		wantCordoned []bool
+		wantLink     device.PairScore
+		wantEvent    string // its reason
+	}{
+		"nothing said":   {wantCordoned: []bool{false, false}},
+		"a cordon":       {annotations: map[string]string{wire.CordonKey: "GPU-1"}, wantCordoned: []bool{false, true}},
+		"links of cards": {annotations: map[string]string{wire.HAMiNodeScoreKey: links}, wantCordoned: []bool{false, false}, wantLink: 610},
+		"a cordon of a card that is not there": {
+			annotations:  map[string]string{wire.CordonKey: "GPU-0,GPU-9"},
+			wantCordoned: []bool{true, false}, wantEvent: ReasonUnknownCordon,
+		},
+		"links that cannot be read leave the cards": {
+			annotations:  map[string]string{wire.HAMiNodeScoreKey: "{"},
+			wantCordoned: []bool{false, false}, wantEvent: ReasonUnreadableLinks,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f, recorder := newFeed(t)
+			old := testNode(t)
+			f.nodeChanged(nil, old)
+			changed := old.DeepCopy()
+			for key, value := range tc.annotations {
+				changed.Annotations[key] = value
+			}
+			f.nodeChanged(old, changed)
+			var n fit.Node
+			f.ledger.View("node1", 0, &n)
+			var cordoned []bool
+			for _, c := range n.Cards {
+				cordoned = append(cordoned, c.Cordoned)
+			}
+			if diff := cmp.Diff(tc.wantCordoned, cordoned); diff != "" {
+				t.Errorf("cordoned (-want,+got):\n%s", diff)
+			}
+			if got := n.Pairs.Score(0, 1); got != tc.wantLink {
+				t.Errorf("link is %d, want %d", got, tc.wantLink)
+			}
+			event := ""
+			if len(recorder.Events) > 0 {
+				event = <-recorder.Events
+			}
+			if !strings.Contains(event, tc.wantEvent) || tc.wantEvent == "" && event != "" {
+				t.Errorf("event %q, want %q", event, tc.wantEvent)
 			}
 		})
 	}

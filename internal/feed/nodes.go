@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -17,13 +18,20 @@ const (
 	// be read.
 	ReasonUnreadableRegistration = "UnreadableDeviceRegistration"
 
+	// ReasonUnreadableLinks is the event reason of a node whose device links cannot be read.
+	ReasonUnreadableLinks = "UnreadableDeviceLinks"
+	// ReasonUnknownCordon is the event reason of a node that cordons devices that it does not have.
+	ReasonUnknownCordon = "UnknownDeviceCordoned"
+
 	refusalUnreadable = "the node's device registration cannot be read"
 	refusalLegacy     = "the node's devices are registered by another device plugin than Basalt's"
 )
 
 // registrationKeys are the node annotations that decide what a node offers. Heartbeats update nodes
 // all the time; what does not touch these is not decoded again.
-var registrationKeys = []string{wire.HAMiNodeRegisterKey, wire.VolcanoNodeRegisterKey, wire.AgentKey}
+var registrationKeys = []string{
+	wire.HAMiNodeRegisterKey, wire.VolcanoNodeRegisterKey, wire.AgentKey, wire.HAMiNodeScoreKey, wire.CordonKey,
+}
 
 func (f *Feed) nodeChanged(old, node *v1.Node) {
 	if old != nil && old.UID == node.UID && sameRegistration(old, node) {
@@ -51,8 +59,40 @@ func (f *Feed) nodeChanged(old, node *v1.Node) {
 		f.ledger.RemoveNode(node.Name)
 		return
 	}
-	f.ledger.SetNode(device.Node{Name: node.Name, Cards: cards})
+	f.cordon(node, cards)
+	f.ledger.SetNode(device.Node{Name: node.Name, Cards: cards, Pairs: f.pairs(node, cards)})
 	f.log.V(2).Info("Node registered", "node", klog.KObj(node), "cards", len(cards), "refusal", refusal)
+}
+
+// cordon marks the cards that new pods must not get. A UUID that the node does not have is named: a slip
+// in an administrator's list must not pass for a cordon.
+func (f *Feed) cordon(node *v1.Node, cards []device.Card) {
+	unknown := wire.Cordon(node.Annotations, cards)
+	if len(cards) == 0 || len(unknown) == 0 {
+		return
+	}
+	f.log.Info("Node cordons devices that it does not have", "node", klog.KObj(node), "devices", unknown)
+	if f.recorder != nil {
+		f.recorder.Eventf(node, v1.EventTypeWarning, ReasonUnknownCordon,
+			"%s names devices that the node does not register: %s", wire.CordonKey, strings.Join(unknown, ", "))
+	}
+}
+
+// pairs returns how well the node's cards are linked. Without a readable word on it they are linked by
+// their NUMA nodes: that changes which cards are preferred, and is no reason to offer none.
+func (f *Feed) pairs(node *v1.Node, cards []device.Card) *device.Pairs {
+	text, ok := node.Annotations[wire.HAMiNodeScoreKey]
+	if !ok || len(cards) == 0 {
+		return nil
+	}
+	pairs, err := wire.DecodeNodeScores(text, cards)
+	if err != nil {
+		f.log.Error(err, "Links of a node's devices cannot be read, they count by NUMA node", "node", klog.KObj(node))
+		if f.recorder != nil {
+			f.recorder.Eventf(node, v1.EventTypeWarning, ReasonUnreadableLinks, "links between devices count by NUMA node: %v", err)
+		}
+	}
+	return pairs
 }
 
 func (f *Feed) nodeDeleted(obj any) {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	"volcano.sh/volcano/pkg/scheduler/api"
 
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
@@ -29,6 +30,7 @@ const (
 // server at once.
 type Binder struct {
 	ledger  *ledger.Ledger
+	places  *places
 	client  kubernetes.Interface // nil: the one that Volcano passes
 	asks    func(*v1.Pod) bool
 	timeout time.Duration
@@ -49,11 +51,15 @@ func newBinder(ctx context.Context, l *ledger.Ledger, o Options, asks func(*v1.P
 	if o.BindTimeout <= 0 {
 		o.BindTimeout = DefaultBindTimeout
 	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
 	if o.BindWorkers <= 0 {
 		o.BindWorkers = DefaultBindWorkers
 	}
 	return &Binder{
 		ledger:  l,
+		places:  newPlaces(l, o.Clock),
 		client:  o.Client,
 		asks:    asks,
 		timeout: o.BindTimeout,
@@ -121,6 +127,7 @@ func (b *Binder) bind(client kubernetes.Interface, task *api.TaskInfo) error {
 	if err == nil {
 		// The watch event turns assumed into bound.
 		b.setOpen(podUID(task.Pod), false)
+		b.places.over(podUID(task.Pod))
 		b.metrics.count(resultBound)
 		return nil
 	}

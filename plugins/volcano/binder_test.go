@@ -18,9 +18,9 @@ import (
 	"k8s.io/client-go/rest"
 	"volcano.sh/volcano/pkg/scheduler/api"
 
-	"github.com/basalt-gpu/basalt/devicesharing/device"
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/devicesharing/sharingtest"
 	"github.com/basalt-gpu/basalt/devicesharing/wire"
 )
 
@@ -138,7 +138,7 @@ func newBinderFixture(t *testing.T, workers int) *binderFixture {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := ledger.New()
-	l.SetNode(device.Node{Name: "node1", Cards: cards("node1", 8)})
+	l.SetNode(sharingtest.MakeNode("node1", 8))
 	s := newServer(t)
 	b := newBinder(ctx, l, Options{BindTimeout: 300 * time.Millisecond, BindWorkers: workers}, func(pod *v1.Pod) bool {
 		return request.Asks(pod, request.Defaults())
@@ -151,7 +151,7 @@ func newBinderFixture(t *testing.T, workers int) *binderFixture {
 // committed makes a pod that a session committed to node1.
 func (f *binderFixture) committed(name string) *api.TaskInfo {
 	f.t.Helper()
-	pod := makePod("g", name, asked{"nvidia.com/gpu": "1", "nvidia.com/gpumem": "3000"})
+	pod := sharingtest.MakePod(name).Container("main").Limit("nvidia.com/gpu", "1").Limit("nvidia.com/gpumem", "3000").Obj()
 	parsed, errs := request.Parse(pod, request.Defaults())
 	if len(errs) > 0 {
 		f.t.Fatal(errs)
@@ -325,7 +325,7 @@ func TestDevicePodWithoutSliceIsNotBound(t *testing.T) {
 		"the slice is on other node": {func(_ *binderFixture, task *api.TaskInfo) { task.NodeName = "node2" }},
 		"the request is malformed": {func(f *binderFixture, task *api.TaskInfo) {
 			f.ledger.Release(string(task.UID))
-			task.Pod = makePod("g", "p", asked{"nvidia.com/gpumem": "3000"})
+			task.Pod = sharingtest.MakePod("p").Container("main").Limit("nvidia.com/gpumem", "3000").Obj()
 		}},
 	}
 	for name, tc := range tests {
@@ -348,7 +348,7 @@ func TestFortyPodsAreBoundInParallelWithinTheLimit(t *testing.T) {
 	f := newBinderFixture(t, workers)
 	reached := make(chan struct{})
 	var once sync.Once
-	f.timeout = waitLimit
+	f.timeout = 20 * time.Second
 	f.server.onBind = func(http.ResponseWriter, *http.Request) (bool, bool) {
 		// The first requests wait for each other: the test hangs where they are sent one by one.
 		f.server.mu.Lock()

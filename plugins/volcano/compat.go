@@ -57,6 +57,12 @@ func deallocateKind(task *api.TaskInfo) eventKind {
 	return eventRelease
 }
 
+// LetOff reports whether an event that places a task lets off a victim that was running.
+func LetOff(task *api.TaskInfo) bool { return allocateKind(task) == eventRestore }
+
+// Evicted reports whether an event that takes a task away makes a victim of it.
+func Evicted(task *api.TaskInfo) bool { return deallocateKind(task) == eventEvict }
+
 // topologyDecisionKey is where Volcano's numaaware plugin leaves its decision in the pod of a task;
 // v1.14.1 has no other way to carry it to the Binding.
 const topologyDecisionKey = "volcano.sh/topology-decision"

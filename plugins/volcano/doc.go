@@ -1,6 +1,6 @@
 // Package volcano plugs the ledger into Volcano's scheduler: a plugin that takes the place of the
 // in-tree deviceshare, the Binder that writes an allocation in the Binding itself, and the wrapped
-// allocate action (folder actions).
+// allocate action (folder actions). The plugin of queue quotas is in folder gpuquota.
 //
 // It owns the translation between Volcano's sessions and the ledger. It refuses to know how a card
 // is chosen: requests, fit, score and books belong to devicesharing. Lines that depend on Volcano's

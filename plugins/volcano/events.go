@@ -14,6 +14,7 @@ func (p *plugin) allocated(event *framework.Event) {
 	task, a := event.Task, p.adapter
 	uid := podUID(task.Pod)
 	kind := allocateKind(task)
+	a.planner.Touch(task.NodeName)
 	if kind == eventRestore {
 		a.ledger.Restore(uid)
 		return
@@ -30,8 +31,8 @@ func (p *plugin) allocated(event *framework.Event) {
 		event.Err = fmt.Errorf("hold devices on node %s: %s", task.NodeName, why)
 		return
 	}
-	_, verdict := a.ledger.Hold(uid, task.NodeName, r.pod, ledger.HoldOptions{
-		Policy:    p.settings.policy,
+	allocation, verdict := a.ledger.Hold(uid, task.NodeName, p.siblings.apart(task, r.pod), ledger.HoldOptions{
+		Cards:     a.planner.Cards(task, task.NodeName),
 		Future:    kind == eventHoldFuture,
 		Namespace: task.Namespace,
 		Name:      task.Name,
@@ -40,15 +41,18 @@ func (p *plugin) allocated(event *framework.Event) {
 		event.Err = fmt.Errorf("hold devices on node %s: %s", task.NodeName, verdict)
 		return
 	}
+	p.siblings.took(task, allocation)
 	a.log.V(4).Info("Slice held", "pod", podRef(task), "node", task.NodeName, "future", kind == eventHoldFuture)
 }
 
 // deallocated undoes a placement, or marks a victim's slice as about to become free.
 func (p *plugin) deallocated(event *framework.Event) {
 	uid := podUID(event.Task.Pod)
+	p.adapter.planner.Touch(event.Task.NodeName)
 	if deallocateKind(event.Task) == eventEvict {
 		p.adapter.ledger.Evicting(uid)
 		return
 	}
 	p.adapter.ledger.Release(uid)
+	p.siblings.gave(event.Task)
 }

@@ -12,15 +12,15 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"volcano.sh/volcano/pkg/scheduler/api"
 
-	"github.com/basalt-gpu/basalt/devicesharing/device"
 	"github.com/basalt-gpu/basalt/devicesharing/fit"
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/devicesharing/sharingtest"
 )
 
 func TestLedgerIsServedAsJSON(t *testing.T) {
 	l := ledger.New()
-	l.SetNode(device.Node{Name: "node1", Cards: cards("node1", 2)})
+	l.SetNode(sharingtest.MakeNode("node1", 2))
 	handler := LedgerHandler(l)
 	tests := map[string]struct {
 		method, path string
@@ -54,12 +54,12 @@ func TestLedgerIsServedAsJSON(t *testing.T) {
 func TestMetricsCountPodsAndBindings(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	l := ledger.New()
-	l.SetNode(device.Node{Name: "node1", Cards: cards("node1", 1)})
+	l.SetNode(sharingtest.MakeNode("node1", 1))
 	a, err := New(t.Context(), l, Options{Requests: request.Defaults(), Metrics: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pod := makePod("g", "p", slice3000)
+	pod := asking("p")
 	if _, v := l.Hold("u", "node1", a.requests.of(pod).pod, ledger.HoldOptions{}); !v.OK() {
 		t.Fatal(v)
 	}
@@ -106,11 +106,11 @@ func TestClosestNodeIsTheOneWithTheLeastShortage(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, asking := newShortages(), api.NewTaskInfo(makePod("g", "p", slice3000))
+			s, task := newShortages(), api.NewTaskInfo(asking("p"))
 			for node, v := range tc.notes {
-				s.note(asking, node, v)
+				s.note(task, node, v)
 			}
-			if got, _ := s.of(asking); got.node != tc.want {
+			if got, _ := s.of(task); got.node != tc.want {
 				t.Errorf("closest is %q, want %q", got.node, tc.want)
 			}
 		})
@@ -123,21 +123,22 @@ func TestTextOfAShortageStaysWhileItsReasonDoes(t *testing.T) {
 	short := func(used uint64, reason fit.Reason) shortage {
 		return shortage{node: "node1", verdict: fit.Verdict{Code: fit.NotNow, Reason: reason, Requested: 100, Used: used, Capacity: 100}}
 	}
-	first := texts.of("g", short(10, fit.ReasonMemory))
+	tell := func(kind string, s shortage) string { return texts.of(kind, string(s.verdict.Reason), s.String) }
+	first := tell("g", short(10, fit.ReasonMemory))
 	texts.turn()
-	if got := texts.of("g", short(20, fit.ReasonMemory)); got != first {
+	if got := tell("g", short(20, fit.ReasonMemory)); got != first {
 		t.Errorf("numbers changed at once: %q, was %q", got, first)
 	}
-	if got := texts.of("g", short(20, fit.ReasonCores)); got != short(20, fit.ReasonCores).String() {
+	if got := tell("g", short(20, fit.ReasonCores)); got != short(20, fit.ReasonCores).String() {
 		t.Errorf("another reason is told as %q", got)
 	}
 	clock.SetTime(clock.Now().Add(steadyFor))
-	if got := texts.of("g", short(30, fit.ReasonCores)); got != short(30, fit.ReasonCores).String() {
+	if got := tell("g", short(30, fit.ReasonCores)); got != short(30, fit.ReasonCores).String() {
 		t.Errorf("numbers did not change in time: %q", got)
 	}
 	texts.turn()
 	texts.turn()
-	if got := texts.of("g", short(40, fit.ReasonCores)); got != short(40, fit.ReasonCores).String() {
+	if got := tell("g", short(40, fit.ReasonCores)); got != short(40, fit.ReasonCores).String() {
 		t.Errorf("what no session asked for was kept: %q", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/klog/v2"
 	"volcano.sh/volcano/pkg/scheduler/api"
 	"volcano.sh/volcano/pkg/scheduler/cache"
 	"volcano.sh/volcano/pkg/scheduler/framework"
@@ -22,9 +23,15 @@ type plugin struct {
 	settings settings
 	// refusal says why no pod that asks for devices is scheduled in this session, or "".
 	refusal string
+	// jobs are the session's.
+	jobs map[api.JobID]*api.JobInfo
 	// invalid holds, by job, why it is not valid.
 	invalid   map[api.JobID]string
 	shortages *shortages
+	ranks     *nodeRanks
+	// lookAhead makes predicates judge by what evictions leave. It changes between predicates only.
+	lookAhead bool
+	siblings  *siblings
 }
 
 func newPlugin(a *Adapter, args framework.Arguments) *plugin {
@@ -54,10 +61,19 @@ func (p *plugin) OnSessionOpen(ssn *framework.Session) {
 	if why := a.ready(ssn.InformerFactory()); p.refusal == "" {
 		p.refusal = why
 	}
-	a.requests.turn()
+	p.ranks = newNodeRanks(ssn)
+	p.siblings = newSiblings(a.ledger, ssn.Jobs)
+	a.requests.turn(p.defaultPolicies(ssn))
 	a.texts.turn()
+	p.jobs = ssn.Jobs
+	a.final.Clear()
 	a.session.Store(p)
+	for _, ended := range a.ledger.Expire(a.clock.Now().Unix()) {
+		a.log.Info("Reservation ended, its time is over", "pod", klog.KRef(ended.Namespace, ended.Name), "node", ended.Node)
+	}
 	for _, job := range ssn.Jobs {
+		p.remark(job)
+		a.binder.places.review(job)
 		p.reclaim(job)
 		p.judge(job)
 	}
@@ -66,6 +82,7 @@ func (p *plugin) OnSessionOpen(ssn *framework.Session) {
 	ssn.AddPrePredicateFn(PluginName, p.prePredicate)
 	ssn.AddPredicateFn(PluginName, p.predicate)
 	ssn.AddNodeOrderFn(PluginName, p.nodeOrder)
+	p.registerSimulation(ssn)
 	ssn.AddEventHandler(&framework.EventHandler{AllocateFunc: p.allocated, DeallocateFunc: p.deallocated})
 }
 
@@ -86,7 +103,10 @@ func (p *plugin) SetupBindContextExtension(_ *cycleState, bc *cache.BindContext)
 	if _, err := p.adapter.ledger.Assume(podUID(task.Pod)); err != nil {
 		// The Binder finds no assumed slice and refuses, which is the only way out from here.
 		p.adapter.log.Error(err, "Committed pod has no slice to assume", "pod", podRef(task), "node", task.NodeName)
+		return
 	}
+	job := p.jobs[task.Job]
+	p.adapter.binder.places.committed(podUID(task.Pod), job != nil && len(job.Tasks) > 1)
 }
 
 // reclaim gives back slices of pods whose commit ended before it reached the Binder: Volcano runs the
@@ -95,9 +115,18 @@ func (p *plugin) reclaim(job *api.JobInfo) {
 	for _, task := range pendingTasks(job) {
 		uid := podUID(task.Pod)
 		if _, state, ok := p.adapter.ledger.Held(uid); ok && state == ledger.Assumed && !p.adapter.binder.undecided(uid) {
+			p.adapter.binder.places.over(uid)
 			p.adapter.ledger.Release(uid)
 			p.adapter.log.Info("Slice released, its pod was not sent to be bound", "pod", podRef(task))
 		}
+	}
+}
+
+// remark keeps victims counted as leaving while Volcano's cache says so: their deletion may take longer
+// to come through the watch than a mark lasts.
+func (p *plugin) remark(job *api.JobInfo) {
+	for _, task := range job.TaskStatusIndex[api.Releasing] {
+		p.adapter.ledger.Evicting(podUID(task.Pod))
 	}
 }
 

@@ -2,12 +2,17 @@ package volcano
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"volcano.sh/volcano/pkg/scheduler/framework"
+
+	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/devicesharing/score"
+	"github.com/basalt-gpu/basalt/plugins/volcano/planning"
 )
 
 // Arguments of the in-tree plugin, as published.
@@ -22,6 +27,14 @@ const (
 	argGPUNumber           = "deviceshare.GPUNumberEnable"
 	argAscendMindCluster   = "deviceshare.AscendMindClusterVNPUEnable"
 	argAscendHAMi          = "deviceshare.AscendHAMiVNPUEnable"
+)
+
+// Arguments of our own.
+const (
+	argGangPlan    = "deviceshare.GangPlan"
+	argNodePolicy  = "deviceshare.NodePolicy"
+	argCardPolicy  = "deviceshare.CardPolicy"
+	argCardWeights = "deviceshare.CardWeights"
 )
 
 // defaultWeight makes packing count beside Volcano's other scores, which are of the same range.
@@ -47,10 +60,12 @@ var meaningless = map[string]string{
 type settings struct {
 	// enabled is false only where the configuration says so.
 	enabled bool
-	// policy chooses nodes and cards, "" for the core's own defaults.
-	policy string
+	// policy chooses nodes and cards where neither pod nor queue says how.
+	policy request.Policy
 	// weight multiplies the score of a node, 0 switches scoring off.
 	weight int
+	// gangPlan says which jobs are planned before their first task is placed.
+	gangPlan planning.Mode
 	// notes name arguments that change nothing, sorted.
 	notes []string
 }
@@ -58,7 +73,7 @@ type settings struct {
 // parseSettings reads the arguments under every type they were published in, and names all errors at
 // once.
 func parseSettings(args framework.Arguments) (settings, field.ErrorList) {
-	s := settings{enabled: true, weight: defaultWeight}
+	s := settings{enabled: true, weight: defaultWeight, gangPlan: planning.Auto}
 	var errs field.ErrorList
 	for _, key := range sortedKeys(args) {
 		path, value := field.NewPath("arguments").Key(key), args[key]
@@ -69,17 +84,19 @@ func parseSettings(args framework.Arguments) (settings, field.ErrorList) {
 			} else {
 				s.enabled = v
 			}
-		case argPolicy:
-			if v, ok := value.(string); !ok || (v != "" && v != "binpack" && v != "spread") {
-				errs = append(errs, field.NotSupported(path, value, []string{"binpack", "spread"}))
-			} else {
-				s.policy = v
-			}
+		case argPolicy, argNodePolicy, argCardPolicy, argCardWeights:
+			// Read below: the order in which they count is not that of their names.
 		case argWeight:
 			if v, err := asInt(value); err != nil || v < 0 {
 				errs = append(errs, field.Invalid(path, value, "must be an integer of at least 0"))
 			} else {
 				s.weight = v
+			}
+		case argGangPlan:
+			if v, ok := value.(string); !ok || !slices.Contains(planning.Modes(), planning.Mode(v)) {
+				errs = append(errs, field.NotSupported(path, value, planning.Modes()))
+			} else {
+				s.gangPlan = planning.Mode(v)
 			}
 		case argGPUSharing, argGPUNumber, argAscendMindCluster, argAscendHAMi:
 			if v, err := asBool(value); err != nil {
@@ -95,7 +112,34 @@ func parseSettings(args framework.Arguments) (settings, field.ErrorList) {
 			s.notes = append(s.notes, fmt.Sprintf("%s (%s)", key, why))
 		}
 	}
-	return s, errs
+	policy, policyErrs := parsePolicies(args)
+	s.policy = policy
+	return s, append(errs, policyErrs...)
+}
+
+// parsePolicies reads how nodes and cards are chosen. The published argument sets both, where ours do not
+// say otherwise.
+func parsePolicies(args framework.Arguments) (request.Policy, field.ErrorList) {
+	path := field.NewPath("arguments")
+	texts := map[string]string{}
+	var errs field.ErrorList
+	for _, key := range []string{argPolicy, argNodePolicy, argCardPolicy, argCardWeights} {
+		value, set := args[key]
+		text, isText := value.(string)
+		switch {
+		case set && !isText:
+			errs = append(errs, field.Invalid(path.Key(key), value, "must be text"))
+		case strings.TrimSpace(text) != "":
+			texts[key] = text
+		}
+	}
+	both, bothErrs := request.ParsePolicy(path, texts, request.PolicyKeys{Node: argPolicy})
+	if len(bothErrs) == 0 {
+		cards, _ := score.ParseCardPolicy(string(both.Node))
+		both.Card = cards
+	}
+	own, ownErrs := request.ParsePolicy(path, texts, request.PolicyKeys{Node: argNodePolicy, Card: argCardPolicy, Weights: argCardWeights})
+	return own.Or(both), append(append(errs, bothErrs...), ownErrs...)
 }
 
 func sortedKeys(args framework.Arguments) []string {

@@ -56,7 +56,7 @@ const (
 func (b *Binder) settle(client kubernetes.Interface, sent binding, cause error) error {
 	uid := string(sent.pod.UID)
 	if refused(cause) {
-		b.ledger.Release(uid)
+		b.places.failed(uid, cause)
 		b.setOpen(uid, false)
 		b.metrics.count(resultRefused)
 		return cause
@@ -110,14 +110,16 @@ func (b *Binder) conclude(sent binding, found outcome, cause error) error {
 	defer b.setOpen(uid, false)
 	switch found {
 	case outcomeBound:
+		b.places.over(uid)
 		b.metrics.count(resultBound)
 		return nil
 	case outcomeElsewhere:
+		b.places.over(uid)
 		b.ledger.Release(uid)
 		b.metrics.count(resultRefused)
 		return fmt.Errorf("pod is gone or was bound by another scheduler: %w", cause)
 	default:
-		b.ledger.Release(uid)
+		b.places.failed(uid, cause)
 		b.metrics.count(resultRefused)
 		return cause
 	}

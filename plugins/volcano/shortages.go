@@ -90,22 +90,32 @@ func (p *plugin) explain(ssn *framework.Session) {
 	}
 }
 
-// explainJob tells every pod of a job what is short: those that fit nowhere their own shortage, and
-// those that were placed and taken back with the gang the first of the others'.
+// explainJob tells every pod of a job what is short: all of them what the planner says of the gang, or
+// those that fit nowhere their own shortage, and those that were placed and taken back with the gang the
+// first of the others'.
 func (p *plugin) explainJob(ssn *framework.Session, job *api.JobInfo) {
+	if why := p.adapter.planner.Rejection(job.UID); why != "" {
+		job.JobFitErrors = plain(why)
+		for _, task := range pendingTasks(job) {
+			markUnfit(job, task.UID, plain(why))
+		}
+		return
+	}
 	var undone []*api.TaskInfo
 	first := ""
 	for _, task := range sortedPending(job) {
 		fe := job.NodesFitErrors[task.UID]
 		switch {
 		case p.adapter.requests.of(task.Pod).pod == nil:
+		case fe != nil && p.adapter.isFinal(task.UID, fe):
+			first = cmp.Or(first, fmt.Sprintf("pod %s is refused, %s", task.Name, fe.Error()))
 		case fe != nil:
 			best, ok := p.shortages.of(task)
 			if !ok {
 				best, ok = p.searchShortage(ssn, task)
 			}
 			if ok {
-				text := p.adapter.texts.of(kindOf(task), best)
+				text := p.adapter.texts.of(kindOf(task), string(best.verdict.Reason), best.String)
 				annotateUnfit(fe, text)
 				first = cmp.Or(first, fmt.Sprintf("pod %s does not fit, %s", task.Name, text))
 			}
@@ -126,15 +136,19 @@ func (p *plugin) explainJob(ssn *framework.Session, job *api.JobInfo) {
 // devices are not what is missing.
 func (p *plugin) searchShortage(ssn *framework.Session, task *api.TaskInfo) (shortage, bool) {
 	request := p.adapter.requests.of(task.Pod).pod
+	var best shortage
 	for name := range ssn.Nodes {
-		if p.adapter.ledger.Fits(name, request).OK() {
+		n := shortage{node: name, verdict: p.adapter.ledger.Fits(name, request)}
+		if n.verdict.OK() {
 			return shortage{}, false
 		}
-	}
-	for name := range ssn.Nodes {
-		if p.adapter.feed.Refusal(name) == "" {
-			p.shortages.note(task, name, p.adapter.ledger.Fits(name, request))
+		if p.adapter.feed.Refusal(name) == "" && (best.node == "" || n.closer(best)) {
+			best = n
 		}
 	}
-	return p.shortages.of(task)
+	if best.node == "" {
+		return shortage{}, false
+	}
+	p.shortages.note(task, best.node, best.verdict)
+	return best, true
 }

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
-
-	"github.com/basalt-gpu/basalt/devicesharing/fit"
 )
 
 // steadyFor is how long the numbers of a shortage stay as they were first told.
@@ -19,13 +17,13 @@ type steadyTexts struct {
 	clock clock.PassiveClock
 
 	mu       sync.Mutex
-	now, old map[string]steadyText // guarded by mu; by kindOf
+	now, old map[string]steadyText // guarded by mu
 }
 
 type steadyText struct {
-	reason fit.Reason
-	text   string
-	until  time.Time
+	kind  string
+	text  string
+	until time.Time
 }
 
 func newSteadyTexts(c clock.PassiveClock) *steadyTexts {
@@ -39,18 +37,18 @@ func (s *steadyTexts) turn() {
 	s.old, s.now = s.now, map[string]steadyText{}
 }
 
-// of returns the text of a shortage, or that of an earlier one with the same reason.
-func (s *steadyTexts) of(kind string, found shortage) string {
+// of returns what was told about a key, if it was of the same kind and not long ago, else the new text.
+func (s *steadyTexts) of(key, kind string, text func() string) string {
 	now := s.clock.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.now[kind]
+	known, ok := s.now[key]
 	if !ok {
-		known, ok = s.old[kind]
+		known, ok = s.old[key]
 	}
-	if !ok || known.reason != found.verdict.Reason || !now.Before(known.until) {
-		known = steadyText{reason: found.verdict.Reason, text: found.String(), until: now.Add(steadyFor)}
+	if !ok || known.kind != kind || !now.Before(known.until) {
+		known = steadyText{kind: kind, text: text(), until: now.Add(steadyFor)}
 	}
-	s.now[kind] = known
+	s.now[key] = known
 	return known.text
 }

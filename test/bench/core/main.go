@@ -3,10 +3,8 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"github.com/basalt-gpu/basalt/devicesharing/fit"
 	"github.com/basalt-gpu/basalt/devicesharing/ledger"
 	"github.com/basalt-gpu/basalt/devicesharing/request"
+	"github.com/basalt-gpu/basalt/test/bench/figures"
 )
 
 const (
@@ -151,47 +150,27 @@ func ledgerHeap() (float64, error) {
 	return float64(after.HeapAlloc-before.HeapAlloc) / 1e6, nil
 }
 
-// printer writes figures as JSON lines.
-type printer struct {
-	out *json.Encoder
-	err error
-}
-
-func (p *printer) print(name string, value float64, unit string) {
-	if p.err == nil {
-		p.err = p.out.Encode(struct {
-			Name  string  `json:"name"`
-			Value float64 `json:"value"`
-			Unit  string  `json:"unit"`
-		}{name, value, unit})
-	}
-}
-
-func (p *printer) bench(name string, f func(*testing.B)) testing.BenchmarkResult {
+func bench(w *figures.Writer, name string, f func(*testing.B)) testing.BenchmarkResult {
 	r := testing.Benchmark(f)
-	p.print(name+".ns", float64(r.T.Nanoseconds())/float64(r.N), "ns")
+	w.Print(name+".ns", float64(r.T.Nanoseconds())/float64(r.N), "ns")
 	return r
 }
 
 func run(path string) error {
-	file, err := os.Create(path)
+	w, err := figures.Create(path)
 	if err != nil {
-		return fmt.Errorf("-out: %w", err)
+		return err
 	}
-	p := &printer{out: json.NewEncoder(io.MultiWriter(os.Stdout, file))}
-	p.print("fit.allocs", float64(p.bench("fit", benchFit).AllocsPerOp()), "allocs/op")
-	p.print("fit.refusal.allocs", float64(p.bench("fit.refusal", benchRefusal).AllocsPerOp()), "allocs/op")
-	p.bench("ledger.hold_release", benchHoldRelease)
-	p.bench("ledger.fits_parallel", benchLedgerFits)
+	w.Print("fit.allocs", float64(bench(w, "fit", benchFit).AllocsPerOp()), "allocs/op")
+	w.Print("fit.refusal.allocs", float64(bench(w, "fit.refusal", benchRefusal).AllocsPerOp()), "allocs/op")
+	bench(w, "ledger.hold_release", benchHoldRelease)
+	bench(w, "ledger.fits_parallel", benchLedgerFits)
 	heap, err := ledgerHeap()
 	if err != nil {
 		return err
 	}
-	p.print("ledger.heap_5000x8.mb", heap, "MB")
-	if err := file.Close(); err != nil && p.err == nil {
-		p.err = err
-	}
-	return p.err
+	w.Print("ledger.heap_5000x8.mb", heap, "MB")
+	return w.Close()
 }
 
 func main() {

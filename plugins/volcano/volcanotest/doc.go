@@ -1,0 +1,12 @@
+// Package volcanotest runs Volcano in a test: its real cache, sessions, actions and plugins, with
+// Basalt's adapter in place, over a fake clientset that keeps the API server's rules about Bindings,
+// status updates and graceful deletion.
+//
+// It owns builders of nodes, pods, gangs and queues, and Cluster, which runs sessions and shows what
+// came of them: Bindings, conditions, events, evictions and the ledger. Events of the watch can be
+// delayed or lost. It decides nothing, and production code does not import it.
+//
+// Volcano keeps plugins, actions and ignored resource names in globals: clusters of one process must
+// not run at the same time, and the newest one's adapter is in place. Locks: Cluster has one, which is
+// never held while the clientset is called.
+package volcanotest
