@@ -83,12 +83,35 @@ test-e2e: ## Run the end-to-end suite on the embedded cluster (root).
 
 ## --- bench ---------------------------------------------------------------------------------------------------------
 
-.PHONY: bench bench-core bench-limiter
-bench: bench-core bench-limiter ## Run all benchmarks; figures are JSON lines, also in build/bench/.
+# Where the traces are that some benchmarks replay.
+BENCH_DATA ?= ../shared/data
+
+.PHONY: bench bench-core bench-gang bench-packing bench-philly bench-sched bench-preempt bench-limiter
+bench: bench-core bench-gang bench-sched bench-preempt bench-limiter $(if $(wildcard $(BENCH_DATA)/openb-gpu-v2023),bench-packing) ## Run the benchmarks (packing where its trace is); figures are JSON lines, also in build/bench/.
 
 bench-core: ## Benchmark fit and ledger.
 	@mkdir -p $(BENCH)
 	@go run ./test/bench/core -out $(BENCH)/core.jsonl
+
+bench-gang: ## Benchmark the gang planner.
+	@mkdir -p $(BENCH)
+	@go run ./test/bench/gang -out $(BENCH)/gang.jsonl
+
+bench-packing: ## Replay the openb trace in $(BENCH_DATA) with our policy and with published ones.
+	@mkdir -p $(BENCH)
+	@go run ./test/bench/packing -data $(BENCH_DATA) -out $(BENCH)/packing.jsonl $(PACKING_FLAGS)
+
+bench-philly: ## Replay the gangs of the Philly traces in $(BENCH_DATA).
+	@mkdir -p $(BENCH)
+	@go run ./test/bench/philly -data $(BENCH_DATA) -out $(BENCH)/philly.jsonl
+
+bench-sched: ## Benchmark scheduling sessions beside Volcano's own plugin (about 8 minutes; SCHED_FLAGS=-quick shows that it works).
+	@go run ./test/bench/sched -out $(BENCH)/sched.jsonl $(SCHED_FLAGS)
+
+bench-preempt: ## Benchmark preemption: a gang of 64 on 1,000 full nodes (about 1 minute).
+	@mkdir -p $(BENCH)
+	@go test -run '^$$' -bench . -benchtime 1x ./test/bench/preempt -out $(BENCH)/preempt.jsonl >$(BENCH)/preempt.log 2>&1 || { tail -40 $(BENCH)/preempt.log; exit 1; }
+	@cat $(BENCH)/preempt.jsonl
 
 bench-limiter: limiter fakegpu ## Benchmark the limiter over the fake driver.
 	@mkdir -p $(BENCH)
