@@ -103,5 +103,7 @@ var _ = Describe("A slice", Label(labelRestart), func() {
 func poke(ctx context.Context, ns, pod string) {
 	GinkgoHelper()
 	_, err := node.Exec(ctx, ns, pod, "main", "kill", "1")
-	Expect(err).NotTo(HaveOccurred())
+	if err != nil { // The container's end may take this command with it.
+		Expect(err.Error()).To(HaveSuffix("exit code 137"))
+	}
 }
