@@ -53,7 +53,7 @@ type Cluster struct {
 	scale    bool
 	revision atomic.Int64 // of the API's last change
 
-	// storing is held while an object is replaced.
+	// storing is held while an object is changed; mu may be taken under it.
 	storing sync.Mutex
 
 	mu        sync.Mutex

@@ -7,6 +7,7 @@
 // delayed or lost. It decides nothing, and production code does not import it.
 //
 // Volcano keeps plugins, actions and ignored resource names in globals: clusters of one process must
-// not run at the same time, and the newest one's adapter is in place. Locks: Cluster has one, which is
-// never held while the clientset is called.
+// not run at the same time, and the newest one's adapter is in place. Locks: storing
+// orders changes of objects, mu guards Cluster's own tables; mu may be taken under storing and is never
+// held while the clientset is called.
 package volcanotest

@@ -19,6 +19,9 @@ import (
 	schedulingv1beta1 "volcano.sh/apis/pkg/apis/scheduling/v1beta1"
 )
 
+// watchBacklog is how many events may wait in a watch before the next change.
+const watchBacklog = 50
+
 // defaultGrace is the API server's own termination grace period.
 const defaultGrace int64 = 30
 
@@ -56,12 +59,23 @@ func (c *Cluster) updateCustom(action clienttesting.Action) (bool, runtime.Objec
 // queues and PodGroups whose version is the old one.
 func (c *Cluster) store(tracker clienttesting.ObjectTracker, gvr schema.GroupVersionResource, o runtime.Object, namespace string) error {
 	c.version(o)
-	// One at a time, and with a chance to be read: the fake's watches hold a hundred events and break
-	// when one more comes.
+	return c.change(gvr, func() error { return tracker.Update(gvr, o, namespace) })
+}
+
+// change makes one change at a time, once the watches can take its event: the fake's hold a hundred and
+// break when one more comes.
+func (c *Cluster) change(gvr schema.GroupVersionResource, make func() error) error {
 	c.storing.Lock()
 	defer c.storing.Unlock()
-	defer goruntime.Gosched()
-	return tracker.Update(gvr, o, namespace)
+	c.mu.Lock()
+	gates := slices.Clone(c.gates[gvr.Resource])
+	c.mu.Unlock()
+	for _, g := range gates {
+		for len(g.source.ResultChan()) > watchBacklog {
+			goruntime.Gosched()
+		}
+	}
+	return make()
 }
 
 func (c *Cluster) storePod(pod *v1.Pod) error {
@@ -193,7 +207,8 @@ func (c *Cluster) terminate(action clienttesting.Action) (bool, runtime.Object, 
 func (c *Cluster) Finish(names ...string) {
 	c.tb.Helper()
 	for _, name := range names {
-		if err := c.Client.Tracker().Delete(podResource, Namespace, name); err != nil {
+		remove := func() error { return c.Client.Tracker().Delete(podResource, Namespace, name) }
+		if err := c.change(podResource, remove); err != nil {
 			c.tb.Fatal(err)
 		}
 	}

@@ -6,7 +6,6 @@ package preempt
 import (
 	"flag"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -92,10 +91,7 @@ func run(b *testing.B, c *vt.Cluster) {
 	c.Settle()
 	victims := c.Evictions()
 	w.Print("preempt.extra_evictions", float64(len(victims)-gang*perCard), "pods")
-	for some := range slices.Chunk(victims, 50) {
-		c.Finish(some...)
-		c.Settle()
-	}
+	c.Finish(victims...)
 	c.Session(configuration())
 	c.Settle()
 	w.Print("preempt.wasted_evictions", float64(wasted(c, victims)), "pods")
