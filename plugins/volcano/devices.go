@@ -21,15 +21,15 @@ var _ actions.Devices = devices{}
 
 // Try implements actions.Devices.
 func (d devices) Try(task *api.TaskInfo, node string, candidates []*api.TaskInfo) actions.Trial {
-	r := d.requests.of(task.Pod)
-	if r.pod == nil {
+	r, p := d.requests.of(task.Pod).pod, d.session.Load()
+	if r == nil || p == nil {
 		return nil
 	}
 	uids := make([]string, len(candidates))
 	for i, c := range candidates {
 		uids[i] = podUID(c.Pod)
 	}
-	return d.ledger.Try(podUID(task.Pod), node, r.pod, uids)
+	return d.ledger.Try(podUID(task.Pod), node, p.siblings.apart(task, r), uids)
 }
 
 // Alike implements actions.Devices.

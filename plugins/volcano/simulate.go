@@ -76,7 +76,7 @@ func (p *plugin) simulatePredicate(_ context.Context, state fwk.CycleState, task
 	for uid := range gone {
 		uids = append(uids, uid)
 	}
-	trial := p.adapter.ledger.Try(podUID(task.Pod), node.Name, r.pod, uids)
+	trial := p.adapter.ledger.Try(podUID(task.Pod), node.Name, p.siblings.apart(task, r.pod), uids)
 	for i := range uids {
 		trial.Remove(i)
 	}
