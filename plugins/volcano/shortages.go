@@ -101,8 +101,8 @@ func (p *plugin) explainJob(ssn *framework.Session, job *api.JobInfo) {
 		}
 		return
 	}
-	var undone []*api.TaskInfo
-	first := ""
+	var undone, untried []*api.TaskInfo
+	first, told := "", map[string]string{}
 	for _, task := range sortedPending(job) {
 		fe := job.NodesFitErrors[task.UID]
 		switch {
@@ -117,10 +117,13 @@ func (p *plugin) explainJob(ssn *framework.Session, job *api.JobInfo) {
 			if ok {
 				text := p.adapter.texts.of(kindOf(task), string(best.verdict.Reason), best.String)
 				annotateUnfit(fe, text)
+				told[kindOf(task)] = text
 				first = cmp.Or(first, fmt.Sprintf("pod %s does not fit, %s", task.Name, text))
 			}
 		case wasUndone(task):
 			undone = append(undone, task)
+		default:
+			untried = append(untried, task)
 		}
 	}
 	if first == "" {
@@ -128,6 +131,12 @@ func (p *plugin) explainJob(ssn *framework.Session, job *api.JobInfo) {
 	}
 	for _, task := range undone {
 		annotateUndone(task, first)
+	}
+	// Without a reason of its own a pod is told the counts of its job, which change all the time.
+	for _, task := range untried {
+		if text, known := told[kindOf(task)]; known {
+			markUnfit(job, task.UID, "not tried, one like it does not fit: "+text)
+		}
 	}
 }
 
