@@ -31,6 +31,9 @@ func (c *candidates) refresh(nodes map[string]*api.NodeInfo) {
 		}
 		// Most changes of a node are of its status.
 		same = same && known != nil && n.Node != nil && alike(known, n.Node)
+		if same {
+			c.nodes[name] = n.Node // or it would be compared again in every session
+		}
 	}
 	if same && c.sets != nil {
 		return
